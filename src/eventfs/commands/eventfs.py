@@ -1,0 +1,177 @@
+"""eventfs: mount a filesystem in which each directory is a message queue."""
+
+import argparse
+import errno
+import logging
+import logging.handlers
+import os
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from eventfs import config
+from eventfs.commands import options
+from eventfs.mount import session
+
+#: Where the system's log takes messages, if there is one.
+_SYSLOG = Path("/dev/log")
+
+_HELP = """\
+Mount a filesystem in which each directory is a message queue that belongs to the process that made
+it. In a queue, `head` and `tail` lead to the oldest and the newest message; removing them removes
+that message. When the process dies, its queues are gone, unless they have the extended attribute
+user.eventfs_sticky.
+"""
+
+_EXAMPLES = """\
+examples:
+  eventfs /run/events                  mount for yourself
+  eventfs -o allow_other /run/events   mount for all users
+  fusermount3 -u /run/events           unmount
+
+in /etc/fstab:
+  events  /run/events  fuse.eventfs  allow_other  0  0
+
+mount options are those of mount.fuse3(8), among them allow_other, allow_root, auto_unmount,
+fsname=NAME, subtype=NAME, ro, noexec, nosuid and nodev.
+"""
+
+
+class _Failed(Exception):
+    """The command can't do what it was asked for; the message says why and what to do."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    arguments = _parse(argv)
+    try:
+        source, mountpoint = [None, *arguments.paths][-2:]
+        mount_options = options.parse(arguments.o, source)
+        trace = arguments.d or mount_options.debug
+        if arguments.c is not None:
+            config.read(arguments.c)
+        _check(mountpoint)
+        mountpoint = Path(mountpoint).absolute()
+        if arguments.f or trace:
+            _log_to(logging.StreamHandler(), trace=trace)
+            session.serve(mountpoint, mount_options.fuse, lambda: None, trace=trace)
+            return 0
+        return _serve_in_background(mountpoint, mount_options.fuse)
+    except (options.OptionError, config.ConfigError, _Failed, session.MountFailed) as error:
+        print(f"eventfs: {error}", file=sys.stderr)
+        return 1
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog="eventfs",
+        usage="eventfs [-c FILE] [-f] [-d] [-s] [-o OPTION[,OPTION...]] [SOURCE] MOUNTPOINT",
+        description=_HELP,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-c", metavar="FILE", type=Path, help="read this configuration file")
+    parser.add_argument("-f", action="store_true", help="stay in the foreground")
+    parser.add_argument("-d", action="store_true", help="show each request (implies -f)")
+    parser.add_argument("-s", action="store_true", help="for FUSE's users: always single-threaded")
+    parser.add_argument("-o", metavar="OPTION", action="append", default=[], help="mount options")
+    parser.add_argument("--version", action="store_true", help="show the version")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="MOUNTPOINT",
+        help="the directory to mount on; before it, SOURCE may name the mount in /proc/mounts",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        parser.exit(0, f"eventfs {version('eventfs')}\n")
+    if not arguments.paths:
+        parser.error("where? MOUNTPOINT is missing")
+    if len(arguments.paths) > 2:  # noqa: PLR2004  # SOURCE MOUNTPOINT
+        parser.error(f"what is {arguments.paths[2]!r}? Only SOURCE and MOUNTPOINT were expected")
+    return arguments
+
+
+def _check(mountpoint: str) -> None:
+    """Complain of what would keep the mount from working, in better words than the kernel's."""
+    try:
+        # As a path walk into it would see it: stat alone needs no right to the directory.
+        if not Path(mountpoint).is_dir():
+            Path(mountpoint).stat()
+            raise _Failed(f"{mountpoint} is no directory; give an (empty) directory to mount on")
+        os.stat(mountpoint + "/.")
+    except FileNotFoundError:
+        raise _Failed(f"{mountpoint} doesn't exist; make it with: mkdir {mountpoint}") from None
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            raise _Failed(
+                f"{mountpoint} is the stale mount of a daemon that died (Transport endpoint is not"
+                f" connected); unmount it with: fusermount3 -u {mountpoint}"
+            ) from None
+        raise _Failed(f"{mountpoint} can't be used: {error.strerror}") from None
+    if not Path("/dev/fuse").exists():
+        raise _Failed("there is no /dev/fuse; load the kernel module with: modprobe fuse")
+    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+        raise _Failed("there is no fusermount3, which mounts for users; install the package fuse3")
+
+
+def _log_to(handler: logging.Handler, *, trace: bool = False) -> None:
+    handler.setFormatter(logging.Formatter("eventfs: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("eventfs").setLevel(logging.DEBUG if trace else logging.INFO)
+
+
+def _serve_in_background(mountpoint: Path, fuse_options: frozenset[str]) -> int:
+    """Start the daemon; return once the mount is usable, or raise _Failed."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        # Not through main: nothing of the parent's may run twice, such as its caller's clean-up.
+        os._exit(_daemon(mountpoint, fuse_options, writer))
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        answer = said.read()
+    if answer == _READY:
+        return 0
+    _, status = os.waitpid(pid, 0)
+    status = os.waitstatus_to_exitcode(status)
+    raise _Failed(answer or f"the daemon ended before the mount was usable (status {status})")
+
+
+#: What the daemon says when the mount is usable; anything else is why it isn't.
+_READY = "ready\n"
+
+
+def _daemon(mountpoint: Path, fuse_options: frozenset[str], writer: int) -> int:
+    os.setsid()
+    if _SYSLOG.exists():
+        _log_to(logging.handlers.SysLogHandler(str(_SYSLOG)))
+    null = os.open(os.devnull, os.O_RDWR)
+
+    def ready() -> None:
+        # Whoever started us may wait for the end of our output, or unmount our directory.
+        os.chdir("/")
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.write(writer, _READY.encode())
+        os.close(writer)
+
+    try:
+        session.serve(mountpoint, fuse_options, ready)
+    except session.MountFailed as error:
+        os.write(writer, str(error).encode())
+        return 1
+    except Exception:
+        logging.getLogger(__name__).exception("the daemon failed")
+        return 1
+    return 0

@@ -1,0 +1,26 @@
+"""Which errno each refusal is, and why."""
+
+import errno
+
+from eventfs.queues import errors
+
+#: Only errnos that the man pages of the operations list.
+ERRNOS: dict[type[errors.Refused], int] = {
+    errors.NotFound: errno.ENOENT,
+    errors.AlreadyExists: errno.EEXIST,
+    # As filesystems without links, nodes or subdirectories answer (link(2), mknod(2), mkdir(2)).
+    errors.NotPermitted: errno.EPERM,
+    errors.NotEmpty: errno.ENOTEMPTY,
+    errors.NotADirectory: errno.ENOTDIR,
+    errors.IsADirectory: errno.EISDIR,
+    errors.NameTooLong: errno.ENAMETOOLONG,
+    # The kernel's path walk answers this one by walking again and asking for every name.
+    errors.Stale: errno.ESTALE,
+    errors.FileTooLarge: errno.EFBIG,
+    errors.NoSuchAttribute: errno.ENODATA,
+    errors.AttributeNotSupported: errno.EOPNOTSUPP,
+    # What Linux itself answers to names and values over its limits (xattr(7)).
+    errors.AttributeNameTooLong: errno.ERANGE,
+    errors.AttributeTooLarge: errno.E2BIG,
+    errors.NoRoomForAttribute: errno.ENOSPC,
+}

@@ -1,0 +1,434 @@
+"""Requests in, answers out: the translation between the kernel's terms and the rules'.
+
+A handler turns its request into a call of `eventfs.queues`, calls, and turns the result into an
+answer. `_handler` is the boundary around all of them. No handler waits for anything, so each is
+atomic, and one attributes object serves all answers: it is sent before the next request is read.
+
+What the kernel may remember, and why it never shows anything untrue:
+
+- A queue's name: nothing. A queue can vanish at any moment, and who learnt of its owner's death
+  must not find it any more; so each path walk asks for it, and gets its attributes too.
+- A queue's and the root's attributes: for long. Only the kernel changes them, except for
+  vanishing, which invalidates them.
+- A message's name: nothing, since unlinking `head` removes a name that the kernel doesn't know of.
+- A message's attributes: for long. Only the kernel changes them, except for the number of links,
+  which unlinking `head` changes; it invalidates them.
+- `head` and `tail`: their names for long, except where S_ISVTX gives each user links of their own;
+  their attributes not at all. When the queue has become empty behind the kernel's back, asking for
+  the link answers ESTALE, and the kernel looks its name up again.
+- A message's content: as of any local file, but for handles that write past the page cache. The
+  one that creates a message does, unless it can be mapped into memory: else the kernel asks for
+  `security.capability` before each write. While it is open, all others must bypass the cache too.
+"""
+
+import errno
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from stat import S_ISVTX
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import pyfuse3
+from pyfuse3 import (
+    EntryAttributes,
+    FileInfo,
+    FUSEError,
+    ReaddirToken,
+    RequestContext,
+    SetattrFields,
+    StatvfsData,
+)
+
+from eventfs.mount.errnos import ERRNOS
+from eventfs.mount.notifier import Notifier
+from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
+from eventfs.queues import xattrs
+from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
+from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.message import Message
+from eventfs.queues.names import MAX_NAME_BYTES, PARENT, RESERVED, SELF, Name
+from eventfs.queues.queue import End, Owner, Queue, Root
+from eventfs.queues.tree import Tree, Vanished
+
+log = logging.getLogger(__name__)
+
+#: How long the kernel may remember what it is told of when it changes, in seconds: a year.
+LONG_S = 365 * 24 * 3600
+
+#: st_blksize and the block size of statfs, in bytes: a page, and what st_blocks doesn't use.
+BLOCK_BYTES = 4096
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _handler(
+    function: Callable[Concatenate["Operations", _P], _R],
+) -> Callable[..., Coroutine[Any, Any, _R]]:
+    """Make a handler of pyfuse3 from a function that answers or raises.
+
+    A refusal becomes its errno. Anything unexpected is logged and answered EIO; if it got through,
+    the request would stay unanswered and pyfuse3's main loop would end.
+    """
+
+    @functools.wraps(function)
+    async def handle(self: "Operations", *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(self, *args, **kwargs)
+        except Refused as refusal:
+            raise FUSEError(ERRNOS[type(refusal)]) from None
+        except FUSEError:
+            raise
+        except MemoryError:
+            raise FUSEError(errno.ENOMEM) from None
+        except Exception:
+            log.exception("%s failed: answered EIO", function.__name__)
+            raise FUSEError(errno.EIO) from None
+
+    return handle
+
+
+class Operations(pyfuse3.Operations):
+    """The handlers of one mount.
+
+    Not handled, so that the kernel asks only once: flush, fsync, access, poll.
+    """
+
+    supports_dot_lookup = False
+
+    def __init__(
+        self, tree: Tree, owners: Owners, notifier: Notifier, ready: Callable[[], None]
+    ) -> None:
+        """Serve *tree*; *ready* is called once the mount is usable."""
+        self._tree = tree
+        self._owners = owners
+        self._notifier = notifier
+        self._ready = ready
+        self._attributes = EntryAttributes()
+        self._attributes.st_blksize = BLOCK_BYTES
+        # Open handles that write past the page cache, by message.
+        self._bypassing: dict[Ino, int] = {}
+        # A directory's handle: what it lists, and for whom.
+        self._listings: dict[int, tuple[Root | Queue, Uid]] = {}
+        self._last_listing = 0
+
+    def init(self) -> None:
+        """Take the kernel's first request: from now on it waits for our answers."""
+        self._ready()
+
+    def owners_died(self, owners: list[Owner]) -> None:
+        """Let the queues of dead processes vanish, from the tree and from the kernel."""
+        now_ns = time.time_ns()
+        self._announce([gone for owner in owners for gone in self._tree.owner_died(owner, now_ns)])
+
+    # Names
+
+    @_handler
+    def lookup(self, parent: Ino, name: Name, ctx: RequestContext) -> EntryAttributes:
+        inode = self._tree.lookup(self._directory(parent), name, Uid(ctx.uid))
+        return self._entry(inode)
+
+    @_handler
+    def mkdir(self, parent: Ino, name: Name, mode: Mode, ctx: RequestContext) -> EntryAttributes:
+        directory = self._directory(parent)
+        try:
+            owner = self._owners.watch(ctx.pid)
+        except CallerUnseen:
+            log.warning(
+                "mkdir %s refused: its caller (user %d) is in a pid namespace that eventfs can't"
+                " see; run eventfs in the containers' parent pid namespace",
+                os.fsdecode(name),
+                ctx.uid,
+            )
+            raise FUSEError(errno.EPERM) from None
+        except OwnersExhausted:
+            raise FUSEError(errno.ENFILE) from None
+        try:
+            queue = self._tree.mkdir(
+                directory, name, mode, Uid(ctx.uid), Gid(ctx.gid), owner, time.time_ns()
+            )
+        finally:
+            self._unwatch_unless_needed(owner)
+        return self._entry(queue)
+
+    @_handler
+    def rmdir(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
+        queue = self._tree.rmdir(self._directory(parent), name, time.time_ns())
+        if queue.owner is not None:
+            self._unwatch_unless_needed(queue.owner)
+
+    @_handler
+    def create(
+        self, parent: Ino, name: Name, mode: Mode, flags: int, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        directory = self._directory(parent)
+        uid = Uid(ctx.uid)
+        try:
+            message = self._tree.create(directory, name, mode, uid, Gid(ctx.gid), time.time_ns())
+        except AlreadyExists:
+            if flags & os.O_EXCL:
+                raise
+            # Made by somebody else since the kernel looked, so the kernel has checked no right to
+            # it: it must look again.
+            raise Stale from None
+        mappable = flags & os.O_ACCMODE != os.O_WRONLY
+        return self._open(message, flags, bypass=not mappable), self._entry(message)
+
+    @_handler
+    def mknod(
+        self, parent: Ino, name: Name, mode: Mode, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        directory = self._directory(parent)
+        message = self._tree.create(
+            directory, name, mode, Uid(ctx.uid), Gid(ctx.gid), time.time_ns()
+        )
+        return self._entry(message)
+
+    @_handler
+    def symlink(
+        self, parent: Ino, name: Name, target: bytes, ctx: RequestContext
+    ) -> EntryAttributes:
+        raise FUSEError(errno.EPERM)
+
+    @_handler
+    def rename(  # noqa: PLR0913  # pyfuse3's signature
+        self,
+        parent: Ino,
+        name: Name,
+        new_parent: Ino,
+        new_name: Name,
+        flags: int,
+        ctx: RequestContext,
+    ) -> None:
+        raise FUSEError(errno.EPERM)
+
+    @_handler
+    def link(
+        self, ino: Ino, new_parent: Ino, new_name: Name, ctx: RequestContext
+    ) -> EntryAttributes:
+        message = self._tree.link(
+            self._tree.inodes[ino], self._directory(new_parent), new_name, time.time_ns()
+        )
+        return self._entry(message)
+
+    @_handler
+    def unlink(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
+        message = self._tree.unlink(
+            self._directory(parent), name, Uid(ctx.uid), time.time_ns()
+        )
+        if name in RESERVED and message.opens:
+            self._invalidate_attributes(message)
+
+    @_handler
+    def readlink(self, ino: Ino, ctx: RequestContext) -> Name:
+        end = self._tree.inodes[ino]
+        assert isinstance(end, End)
+        return end.target
+
+    @_handler
+    def opendir(self, ino: Ino, ctx: RequestContext) -> int:
+        directory = self._directory(ino)
+        if not directory.links:
+            raise NotFound
+        self._tree.hold(directory)
+        self._last_listing += 1
+        self._listings[self._last_listing] = directory, Uid(ctx.uid)
+        return self._last_listing
+
+    @_handler
+    def readdir(self, fh: int, start: int, token: ReaddirToken) -> None:
+        directory, viewer = self._listings[fh]
+        directory.touch_read(time.time_ns())
+        for entry in self._tree.entries(directory, start, viewer):
+            inode = entry.inode
+            if not pyfuse3.readdir_reply(token, entry.name, self._fill(inode), entry.place):
+                break
+            # The kernel counts a lookup for each line but these.
+            if entry.name not in (SELF, PARENT):
+                self._tree.hold(inode)
+
+    @_handler
+    def releasedir(self, fh: int) -> None:
+        directory, _ = self._listings.pop(fh)
+        self._tree.unhold(directory)
+
+    # Content. A handle is its message's number and a bit that tells whether it bypasses the cache.
+
+    @_handler
+    def open(self, ino: Ino, flags: int, ctx: RequestContext) -> FileInfo:
+        message = self._message(ino)
+        if flags & os.O_TRUNC:
+            message.truncate(0, time.time_ns())
+        return self._open(message, flags, bypass=ino in self._bypassing)
+
+    @_handler
+    def read(self, fh: int, offset: int, length: int) -> bytes:
+        return self._message(Ino(fh >> 1)).read(offset, length, time.time_ns())
+
+    @_handler
+    def write(self, fh: int, offset: int, data: bytes) -> int:
+        return self._message(Ino(fh >> 1)).write(offset, data, time.time_ns())
+
+    @_handler
+    def release(self, fh: int) -> None:
+        message = self._message(Ino(fh >> 1))
+        if fh & 1:
+            self._bypassing[message.ino] -= 1
+            if not self._bypassing[message.ino]:
+                del self._bypassing[message.ino]
+        message.opens -= 1
+        self._tree.unhold(message)
+
+    # Attributes
+
+    @_handler
+    def getattr(self, ino: Ino, ctx: RequestContext) -> EntryAttributes:
+        return self._fill(self._tree.inodes[ino])
+
+    @_handler
+    def setattr(
+        self,
+        ino: Ino,
+        wanted: EntryAttributes,
+        fields: SetattrFields,
+        fh: int | None,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        inode = self._tree.inodes[ino]
+        now_ns = time.time_ns()
+        if fields.update_size:
+            self._message(ino).truncate(wanted.st_size, now_ns)
+        if fields.update_uid or fields.update_gid:
+            inode.chown(
+                Uid(wanted.st_uid) if fields.update_uid else None,
+                Gid(wanted.st_gid) if fields.update_gid else None,
+                now_ns,
+            )
+        if fields.update_mode:
+            inode.chmod(Mode(wanted.st_mode), now_ns)
+        if isinstance(inode, Queue) and inode.ends and (fields.update_mode or fields.update_uid):
+            # `head` and `tail` may belong to somebody else now.
+            self._notifier.forget_names(ino, [end.name for end in inode.ends.values()])
+        if fields.update_atime or fields.update_mtime:
+            inode.set_times(
+                wanted.st_atime_ns if fields.update_atime else None,
+                wanted.st_mtime_ns if fields.update_mtime else None,
+                now_ns,
+            )
+        return self._fill(inode)
+
+    @_handler
+    def getxattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> bytes:
+        return xattrs.get(self._tree.inodes[ino], name)
+
+    @_handler
+    def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        xattrs.put(self._tree.inodes[ino], name, value, time.time_ns())
+
+    @_handler
+    def listxattr(self, ino: Ino, ctx: RequestContext) -> list[bytes]:
+        return xattrs.names(self._tree.inodes[ino])
+
+    @_handler
+    def removexattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> None:
+        vanished = self._tree.remove_xattr(self._tree.inodes[ino], name, time.time_ns())
+        if vanished is not None:
+            self._announce([vanished])
+
+    @_handler
+    def statfs(self, ctx: RequestContext) -> StatvfsData:
+        """Show what the machine's memory has room for, as long as there are no other limits."""
+        stat = StatvfsData()
+        stat.f_bsize = stat.f_frsize = BLOCK_BYTES
+        pages = os.sysconf("SC_PAGE_SIZE") // BLOCK_BYTES
+        stat.f_blocks = os.sysconf("SC_PHYS_PAGES") * pages
+        stat.f_bfree = stat.f_bavail = os.sysconf("SC_AVPHYS_PAGES") * pages
+        stat.f_files = 2**31
+        stat.f_ffree = stat.f_favail = stat.f_files - len(self._tree.inodes)
+        stat.f_namemax = MAX_NAME_BYTES
+        return stat
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        """Take lookups back; must not raise."""
+        try:
+            for ino, count in inode_list:
+                self._tree.unhold(self._tree.inodes[Ino(ino)], count)
+        except Exception:
+            log.exception("forget failed")
+
+    # Inside
+
+    def _directory(self, ino: Ino) -> Root | Queue:
+        directory = self._tree.inodes[ino]
+        assert isinstance(directory, Root | Queue)
+        return directory
+
+    def _message(self, ino: Ino) -> Message:
+        message = self._tree.inodes[ino]
+        assert isinstance(message, Message)
+        return message
+
+    def _entry(self, inode: Inode) -> EntryAttributes:
+        """Answer a lookup."""
+        attributes = self._fill(inode)
+        self._tree.hold(inode)
+        return attributes
+
+    def _fill(self, inode: Inode) -> EntryAttributes:
+        """Fill the attributes, and how long the kernel may remember them and the name."""
+        attributes = self._attributes
+        if isinstance(inode, End):
+            attributes.entry_timeout = 0 if inode.queue.mode & S_ISVTX else LONG_S
+            attributes.attr_timeout = 0
+        else:
+            attributes.entry_timeout = 0
+            attributes.attr_timeout = LONG_S
+        attributes.st_ino = inode.ino
+        attributes.st_mode = inode.mode
+        attributes.st_nlink = inode.links
+        attributes.st_uid = inode.uid
+        attributes.st_gid = inode.gid
+        attributes.st_size = inode.size
+        attributes.st_blocks = inode.blocks
+        attributes.st_atime_ns = inode.atime_ns
+        attributes.st_mtime_ns = inode.mtime_ns
+        attributes.st_ctime_ns = inode.ctime_ns
+        return attributes
+
+    def _open(self, message: Message, flags: int, *, bypass: bool) -> FileInfo:
+        """Open a handle, past the page cache or not."""
+        writes_past = bypass and flags & os.O_ACCMODE != os.O_RDONLY
+        if writes_past:
+            self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
+        message.opens += 1
+        self._tree.hold(message)
+        return FileInfo(fh=message.ino << 1 | writes_past, direct_io=bypass, keep_cache=not bypass)
+
+    def _unwatch_unless_needed(self, owner: Owner) -> None:
+        if not self._tree.owns(owner):
+            self._owners.unwatch(owner)
+
+    def _announce(self, vanished: list[Vanished]) -> None:
+        """Take from the kernel what it remembers of vanished queues."""
+        if vanished:
+            self._invalidate_attributes(self._tree.root)
+        for _, held in vanished:
+            for _, message in held:
+                if message.opens:
+                    self._invalidate_attributes(message)
+        known = [gone for gone in vanished if gone.queue.holds]
+        if known:
+            self._notifier.vanished(known)
+            # Else a lookup could take the name from the kernel before the notice does, and those
+            # who watch the queue would never be told.
+            self._notifier.settle()
+
+    def _invalidate_attributes(self, inode: Inode) -> None:
+        """Make the kernel ask again. The inode is in use, so this takes no lock and can't wait."""
+        try:
+            pyfuse3.invalidate_inode(inode.ino, attr_only=True)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise

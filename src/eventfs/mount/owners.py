@@ -1,0 +1,235 @@
+"""Owners: which process made a queue, and when it dies.
+
+All that depends on the operating system is here. `Owners` is the interface; `PidfdOwners` is for
+Linux since 5.3, `PolledOwners` for where pidfds can't be had: an older kernel, or a container whose
+seccomp filter forbids them.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+import select
+import threading
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from eventfs.queues.queue import Owner
+
+#: How often `PolledOwners` looks, in seconds: what a person doesn't notice.
+POLL_S = 0.1
+
+#: Deaths fetched by one system call; more are fetched by the next.
+_BATCH = 64
+
+
+class CallerUnseen(Exception):
+    """The caller can't be identified: it is in a pid namespace that the daemon doesn't see."""
+
+
+class OwnersExhausted(Exception):
+    """The system allows no further owner to be watched (descriptors or memory)."""
+
+
+class Owners(Protocol):
+    """A watch on processes."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that polls as readable while there are deaths to fetch."""
+
+    def watch(self, tid: int) -> Owner:
+        """Return the owner that is the process of the thread *tid*; same process, same owner.
+
+        The thread must be waiting for the answer to its request, so that its id can't be reused
+        meanwhile. Raises CallerUnseen, OwnersExhausted.
+        """
+
+    def unwatch(self, owner: Owner) -> None:
+        """End the watch on *owner*: nothing of it is left."""
+
+    def deaths(self) -> list[Owner]:
+        """Return those who died since the last call; the watch on them has ended."""
+
+    def close(self) -> None:
+        """End all watches."""
+
+
+def best_owners() -> Owners:
+    """Return the best watch that this system offers."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return PolledOwners()
+    return PidfdOwners()
+
+
+def process_of(tid: int) -> int:
+    """Return the id of the process (thread group) that the thread *tid* belongs to.
+
+    Raises CallerUnseen, OwnersExhausted.
+    """
+    try:
+        status = Path(f"/proc/{tid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise CallerUnseen from error
+    except OSError as error:
+        raise OwnersExhausted from error
+    return int(status.partition("\nTgid:")[2].split(maxsplit=1)[0])
+
+
+class PidfdOwners:
+    """Owners by pidfd, which becomes readable before the parent's wait() returns.
+
+    An owner's number is that of its pidfd: process ids are unique only among the living.
+    """
+
+    def __init__(self) -> None:
+        """Start without owners."""
+        self._epoll = select.epoll()
+        self._by_pid: dict[int, Owner] = {}
+        self._pids: dict[Owner, int] = {}
+
+    def fileno(self) -> int:
+        """See Owners."""
+        return self._epoll.fileno()
+
+    def watch(self, tid: int) -> Owner:
+        """See Owners."""
+        if tid == 0:
+            raise CallerUnseen
+        try:
+            return self._watch_process(tid)
+        except OSError as error:
+            # A thread that doesn't lead its group: EINVAL, in newer kernels ENOENT.
+            if error.errno not in (errno.EINVAL, errno.ENOENT):
+                raise _reason(error) from error
+        try:
+            return self._watch_process(process_of(tid))
+        except OSError as error:
+            raise _reason(error) from error
+
+    def unwatch(self, owner: Owner) -> None:
+        """See Owners."""
+        pid = self._pids.pop(owner)
+        if self._by_pid.get(pid) == owner:
+            del self._by_pid[pid]
+        self._epoll.unregister(owner)
+        os.close(owner)
+
+    def deaths(self) -> list[Owner]:
+        """See Owners."""
+        dead = []
+        while events := self._epoll.poll(0, _BATCH):
+            for pidfd, _ in events:
+                self.unwatch(Owner(pidfd))
+                dead.append(Owner(pidfd))
+        return dead
+
+    def close(self) -> None:
+        """See Owners."""
+        for owner in list(self._pids):
+            self.unwatch(owner)
+        self._epoll.close()
+
+    def _watch_process(self, pid: int) -> Owner:
+        known = self._by_pid.get(pid)
+        if known is not None and not _is_readable(known):
+            return known
+        pidfd = os.pidfd_open(pid)
+        try:
+            self._epoll.register(pidfd, select.EPOLLIN)
+        except OSError:
+            os.close(pidfd)
+            raise
+        owner = self._by_pid[pid] = Owner(pidfd)
+        self._pids[owner] = pid
+        return owner
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _reason(error: OSError) -> Exception:
+    # EMFILE and ENFILE for descriptors, ENOMEM, and ENOSPC for epoll's watches (epoll_ctl(2)).
+    gone = error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT)
+    return CallerUnseen() if gone else OwnersExhausted()
+
+
+class PolledOwners:
+    """Owners by process id and start time, looked at every POLL_S seconds by a thread.
+
+    So a death is seen late, and the promise that nobody sees a queue after wait() doesn't hold.
+    """
+
+    def __init__(self) -> None:
+        """Start without owners."""
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._processes: dict[Owner, psutil.Process] = {}
+        self._dead: list[Owner] = []
+        self._stop = threading.Event()
+        self._reader, self._writer = os.pipe()
+        self._thread = threading.Thread(target=self._look, name="owners", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """See Owners."""
+        return self._reader
+
+    def watch(self, tid: int) -> Owner:
+        """See Owners."""
+        if tid == 0:
+            raise CallerUnseen
+        try:
+            process = psutil.Process(process_of(tid))
+        except psutil.Error as error:
+            raise CallerUnseen from error
+        with self._lock:
+            for owner, known in self._processes.items():
+                if known == process:
+                    return owner
+            owner = Owner(next(self._numbers))
+            self._processes[owner] = process
+            return owner
+
+    def unwatch(self, owner: Owner) -> None:
+        """See Owners."""
+        with self._lock:
+            self._processes.pop(owner, None)
+
+    def deaths(self) -> list[Owner]:
+        """See Owners."""
+        with self._lock:
+            dead, self._dead = self._dead, []
+            if dead:
+                os.read(self._reader, 1)
+            return dead
+
+    def close(self) -> None:
+        """See Owners."""
+        self._stop.set()
+        self._thread.join()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def _look(self) -> None:
+        while not self._stop.wait(POLL_S):
+            with self._lock:
+                dead = [owner for owner, process in self._processes.items() if _is_dead(process)]
+                for owner in dead:
+                    del self._processes[owner]
+                if dead and not self._dead:
+                    os.write(self._writer, b"!")
+                self._dead += dead
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        # is_running compares start times, so it isn't fooled by a reused id.
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True

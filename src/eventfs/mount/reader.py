@@ -1,0 +1,98 @@
+"""The event loop behind pyfuse3: it waits for requests and for owners' deaths.
+
+pyfuse3 takes its event loop from its module attribute `trio`, which `pyfuse3.asyncio.enable` also
+replaces. `install` puts an object there that is trio but for three things:
+
+- `lowlevel.wait_readable` waits for the FUSE descriptor and for deaths, and hands over the deaths
+  first. A process that waited for its child's death and then asks for the child's queue must not
+  find it; the pidfd was readable before its request was sent.
+- It gives way to trio only if there is nothing to do, and `Lock` never does: only one task reads.
+- `lowlevel.notify_closing` wakes it from any thread.
+
+When pyfuse3 changes, look at which attributes of `trio` its `__init__.pyx` and `internal.pxi` use.
+"""
+
+import os
+import select
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pyfuse3
+import trio
+
+from eventfs.mount.owners import Owners
+from eventfs.queues.queue import Owner
+
+#: The descriptors that are waited for: FUSE, owners, waking.
+_SOURCES = 3
+
+
+class Reader:
+    """Waits for whichever comes first: a request, a death, or the call of `wake`."""
+
+    def __init__(self, owners: Owners, on_deaths: Callable[[list[Owner]], None]) -> None:
+        """Make a reader that hands deaths to *on_deaths*."""
+        self._owners = owners
+        self._on_deaths = on_deaths
+        self._owners_fd = owners.fileno()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll = select.epoll()
+        self._epoll.register(self._owners_fd, select.EPOLLIN)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+        self._fuse_fd = -1
+
+    def install(self) -> None:
+        """Become pyfuse3's event loop."""
+        pyfuse3.trio = SimpleNamespace(  # type: ignore[attr-defined]
+            ClosedResourceError=trio.ClosedResourceError,
+            Lock=_FreeLock,
+            from_thread=trio.from_thread,
+            lowlevel=SimpleNamespace(
+                current_task=trio.lowlevel.current_task,
+                current_trio_token=trio.lowlevel.current_trio_token,
+                notify_closing=self.wake,
+                wait_readable=self.wait_readable,
+            ),
+            open_nursery=trio.open_nursery,
+        )
+
+    async def wait_readable(self, fuse_fd: int) -> None:
+        """Return when there is a request, all deaths before it handed over.
+
+        Raises trio.ClosedResourceError after `wake`.
+        """
+        if fuse_fd != self._fuse_fd:
+            # EPOLLERR, which a vanished mount shows, is always reported.
+            self._epoll.register(fuse_fd, select.EPOLLIN)
+            self._fuse_fd = fuse_fd
+        while True:
+            events = self._epoll.poll(0, _SOURCES)
+            if not events:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                continue
+            ready = {fd for fd, _ in events}
+            if self._wake_fd in ready:
+                raise trio.ClosedResourceError
+            if self._owners_fd in ready:
+                self._on_deaths(self._owners.deaths())
+            if fuse_fd in ready:
+                return
+
+    def wake(self, _fd: int = -1) -> None:
+        """End the waiting, now and from now on; safe in any thread and in signal handlers."""
+        os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._epoll.close()
+        os.close(self._wake_fd)
+
+
+class _FreeLock:
+    """A lock that nobody else wants."""
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass

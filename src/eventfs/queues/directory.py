@@ -1,0 +1,103 @@
+"""A directory: names in the order in which they arrived."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Generic, NewType, TypeVar
+
+from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.names import Name
+
+#: Grows with every arrival in the mount: a place in a directory's order.
+Sequence = NewType("Sequence", int)
+
+InodeT = TypeVar("InodeT", bound=Inode)
+
+_sequence_of = attrgetter("sequence")
+
+
+class Dentry(Generic[InodeT]):
+    """A name in a directory, and its place there; it leads nowhere once it is removed."""
+
+    __slots__ = ("inode", "name", "sequence")
+
+    def __init__(self, name: Name, inode: InodeT, sequence: Sequence) -> None:
+        """Give *inode* the name *name* and the place *sequence*."""
+        self.name = name
+        self.inode: InodeT | None = inode
+        self.sequence = sequence
+
+
+class Directory(Inode, Generic[InodeT]):
+    """Names, in order.
+
+    Finding, adding and removing one takes constant time wherever it is. So the dentries stand in a
+    list in the order of arrival, in which a removed one stays behind, empty, until it comes to the
+    list's end or until as many are empty as not. (A dictionary alone keeps the order too, but finds
+    its first entry in linear time once many have been removed from the front.)
+    """
+
+    __slots__ = ("_arrivals", "_dentries", "_first")
+
+    def __init__(self, ino: Ino, mode: Mode, uid: Uid, gid: Gid, now_ns: int) -> None:
+        """Make an empty directory."""
+        super().__init__(ino, mode, uid, gid, now_ns)
+        self.links = 2
+        self._dentries: dict[Name, Dentry[InodeT]] = {}
+        self._arrivals: list[Dentry[InodeT]] = []
+        # No dentry before this index leads anywhere.
+        self._first = 0
+
+    def __len__(self) -> int:
+        """Count the names."""
+        return len(self._dentries)
+
+    def find(self, name: Name) -> Dentry[InodeT] | None:
+        """Return the dentry called *name*."""
+        return self._dentries.get(name)
+
+    @property
+    def oldest(self) -> Dentry[InodeT] | None:
+        """The dentry that arrived first."""
+        return self._arrivals[self._first] if self._dentries else None
+
+    @property
+    def newest(self) -> Dentry[InodeT] | None:
+        """The dentry that arrived last."""
+        return self._arrivals[-1] if self._dentries else None
+
+    def after(self, sequence: int) -> Iterator[tuple[Dentry[InodeT], InodeT]]:
+        """Yield what arrived after *sequence*, in order.
+
+        The directory must not change meanwhile; after a change, ask again from where you were.
+        """
+        arrivals = self._arrivals
+        start = bisect_right(arrivals, sequence, lo=self._first, key=_sequence_of)
+        for index in range(start, len(arrivals)):
+            dentry = arrivals[index]
+            if dentry.inode is not None:
+                yield dentry, dentry.inode
+
+    def append(self, dentry: Dentry[InodeT], now_ns: int) -> None:
+        """Add a name that is free, with the largest sequence."""
+        self._dentries[dentry.name] = dentry
+        self._arrivals.append(dentry)
+        self.mtime_ns = self.ctime_ns = now_ns
+
+    def remove(self, dentry: Dentry[InodeT], now_ns: int) -> None:
+        """Take a name out, wherever it is."""
+        del self._dentries[dentry.name]
+        dentry.inode = None
+        self.mtime_ns = self.ctime_ns = now_ns
+        arrivals = self._arrivals
+        if not self._dentries:
+            arrivals.clear()
+            self._first = 0
+            return
+        while arrivals[-1].inode is None:
+            arrivals.pop()
+        while arrivals[self._first].inode is None:
+            self._first += 1
+        if len(arrivals) > 2 * len(self._dentries) + 16:
+            self._arrivals = [dentry for dentry in arrivals if dentry.inode is not None]
+            self._first = 0

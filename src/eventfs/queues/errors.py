@@ -1,0 +1,61 @@
+"""What a caller may be refused for. `mount.errnos` says which errno each one is."""
+
+
+class Refused(Exception):
+    """The rules don't allow the operation; nothing was changed."""
+
+
+class NotFound(Refused):
+    """The name isn't there, or the queue it was to be in has vanished."""
+
+
+class AlreadyExists(Refused):
+    """The name is taken."""
+
+
+class NotPermitted(Refused):
+    """The rules allow it to nobody, or not to this caller."""
+
+
+class NotEmpty(Refused):
+    """The queue still has messages."""
+
+
+class NotADirectory(Refused):
+    """The name leads to a message where a queue is needed."""
+
+
+class IsADirectory(Refused):
+    """The name leads to a queue where a message is needed."""
+
+
+class NameTooLong(Refused):
+    """The name has more than 255 bytes."""
+
+
+class Stale(Refused):
+    """What the caller knows of the name is out of date; looked up again, it will be right."""
+
+
+class FileTooLarge(Refused):
+    """The write would end behind the largest offset a file can have."""
+
+
+class NoSuchAttribute(Refused):
+    """The inode hasn't got this extended attribute."""
+
+
+class AttributeNotSupported(Refused):
+    """Extended attributes of this namespace aren't kept."""
+
+
+class AttributeNameTooLong(Refused):
+    """The extended attribute's name has more than 255 bytes."""
+
+
+class AttributeTooLarge(Refused):
+    """The extended attribute's value has more than 64 KiB."""
+
+
+class NoRoomForAttribute(Refused):
+    """The list of the inode's attribute names would have more than 64 KiB."""

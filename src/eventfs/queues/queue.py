@@ -1,0 +1,95 @@
+"""A queue: a directory of messages with `head`, `tail` and an owner."""
+
+from stat import S_IFLNK, S_ISVTX
+from typing import NewType
+
+from eventfs.queues.directory import Dentry, Directory
+from eventfs.queues.errors import Stale
+from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.message import Message
+from eventfs.queues.names import HEAD, TAIL, Name
+from eventfs.queues.xattrs import STICKY
+
+#: A process that made queues; what the number means is the affair of who hands it in.
+Owner = NewType("Owner", int)
+
+
+class Queue(Directory[Message]):
+    """A directory of messages, which may be found as `head` and `tail` too."""
+
+    __slots__ = ("ends", "name", "owner")
+
+    def __init__(
+        self, ino: Ino, name: Name, mode: Mode, uid: Uid, gid: Gid, owner: Owner, now_ns: int
+    ) -> None:
+        """Make an empty queue under *name* in the root."""
+        super().__init__(ino, mode, uid, gid, now_ns)
+        self.name = name
+        # None once the owner is dead.
+        self.owner: Owner | None = owner
+        # The inodes of `head` and `tail`, as far as somebody has asked for them.
+        self.ends: dict[tuple[Name, Uid], End] = {}
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the queue is gone, though somebody still holds it."""
+        return self.links == 0
+
+    @property
+    def is_sticky(self) -> bool:
+        """Whether the queue outlives its owner."""
+        return self.xattrs is not None and STICKY in self.xattrs
+
+    def find(self, name: Name) -> Dentry[Message] | None:
+        """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
+        if name == HEAD:
+            return self.oldest
+        if name == TAIL:
+            return self.newest
+        return self._dentries.get(name)
+
+    def end_owner(self, viewer: Uid) -> Uid:
+        """Tell whom `head` and `tail` belong to, for the user *viewer*.
+
+        With S_ISVTX the kernel lets only a link's owner unlink it, and, where
+        /proc/sys/fs/protected_symlinks is set, only its owner and the queue's follow it. So each
+        user is shown links of their own; the right to pop is that to unlink the target, and
+        `Tree.unlink` checks it.
+        """
+        return viewer if self.mode & S_ISVTX else self.uid
+
+
+class End(Inode):
+    """The symlink `head` or `tail`: there while its queue has messages, and without a state."""
+
+    __slots__ = ("name", "queue")
+
+    def __init__(self, ino: Ino, queue: Queue, name: Name, uid: Uid) -> None:
+        """Make the link *name* of *queue*, owned by *uid*."""
+        super().__init__(ino, Mode(S_IFLNK | 0o777), uid, queue.gid, queue.ctime_ns)
+        self.queue = queue
+        self.name = name
+        self.links = 1
+
+    @property
+    def target(self) -> Name:
+        """The name of the message behind the link.
+
+        Stale where the queue is empty: only a kernel that still knows the link from better times
+        asks that, and the error makes it look the name up again.
+        """
+        dentry = self.queue.find(self.name)
+        if dentry is None:
+            raise Stale
+        return dentry.name
+
+    @property
+    def size(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
+        """The length of the target."""
+        return len(self.target)
+
+
+class Root(Directory[Queue]):
+    """The mount's root: a directory of queues."""
+
+    __slots__ = ()

@@ -1,0 +1,66 @@
+"""Extended attributes: the `user.` namespace, with Linux's limits (xattr(7))."""
+
+from eventfs.queues.errors import (
+    AttributeNameTooLong,
+    AttributeNotSupported,
+    AttributeTooLarge,
+    NoRoomForAttribute,
+    NoSuchAttribute,
+)
+from eventfs.queues.inode import Inode
+
+#: XATTR_NAME_MAX, XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h, in bytes.
+MAX_NAME_BYTES = 255
+MAX_VALUE_BYTES = 65_536
+MAX_LIST_BYTES = 65_536
+
+#: With it, a queue outlives the process that made it.
+STICKY = b"user.eventfs_sticky"
+
+_NAMESPACE = b"user."
+
+
+def _check_name(name: bytes) -> None:
+    if not name.startswith(_NAMESPACE) or name == _NAMESPACE:
+        raise AttributeNotSupported
+    if len(name) > MAX_NAME_BYTES:
+        raise AttributeNameTooLong
+
+
+def get(inode: Inode, name: bytes) -> bytes:
+    """Read an attribute (AttributeNotSupported, AttributeNameTooLong, NoSuchAttribute)."""
+    _check_name(name)
+    if inode.xattrs is None or name not in inode.xattrs:
+        raise NoSuchAttribute
+    return inode.xattrs[name]
+
+
+def names(inode: Inode) -> list[bytes]:
+    """List the attributes' names, in the order in which they were first set."""
+    return list(inode.xattrs or ())
+
+
+def put(inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+    """Set an attribute, whether it was there or not.
+
+    Refused with AttributeNotSupported, AttributeNameTooLong, AttributeTooLarge, or with
+    NoRoomForAttribute where listxattr(2) couldn't list the names any more.
+    """
+    _check_name(name)
+    if len(value) > MAX_VALUE_BYTES:
+        raise AttributeTooLarge
+    xattrs = inode.xattrs or {}
+    if name not in xattrs and sum(len(n) + 1 for n in (*xattrs, name)) > MAX_LIST_BYTES:
+        raise NoRoomForAttribute
+    xattrs[name] = value
+    inode.xattrs = xattrs
+    inode.ctime_ns = now_ns
+
+
+def remove(inode: Inode, name: bytes, now_ns: int) -> None:
+    """Remove an attribute (errors as for `get`)."""
+    get(inode, name)
+    assert inode.xattrs is not None
+    del inode.xattrs[name]
+    inode.xattrs = inode.xattrs or None
+    inode.ctime_ns = now_ns
