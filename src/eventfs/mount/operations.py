@@ -50,6 +50,7 @@ from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, RESERVED, SELF, Name
 from eventfs.queues.queue import End, Owner, Queue, Root
+from eventfs.queues.sightings import Tid
 from eventfs.queues.tree import Tree, Vanished
 
 log = logging.getLogger(__name__)
@@ -216,7 +217,7 @@ class Operations(pyfuse3.Operations):
     @_handler
     def unlink(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
         message = self._tree.unlink(
-            self._directory(parent), name, Uid(ctx.uid), time.time_ns()
+            self._directory(parent), name, Uid(ctx.uid), Tid(ctx.pid), time.time_ns()
         )
         if name in RESERVED and message.opens:
             self._invalidate_attributes(message)
@@ -225,7 +226,8 @@ class Operations(pyfuse3.Operations):
     def readlink(self, ino: Ino, ctx: RequestContext) -> Name:
         end = self._tree.inodes[ino]
         assert isinstance(end, End)
-        return end.target
+        self._tree.sightings.followed(Tid(ctx.pid), end)
+        return end.dentry.name
 
     @_handler
     def opendir(self, ino: Ino, ctx: RequestContext) -> int:
@@ -261,6 +263,7 @@ class Operations(pyfuse3.Operations):
         message = self._message(ino)
         if flags & os.O_TRUNC:
             message.truncate(0, time.time_ns())
+        self._tree.sightings.opened(Tid(ctx.pid), message)
         return self._open(message, flags, bypass=ino in self._bypassing)
 
     @_handler

@@ -11,6 +11,7 @@ import itertools
 import os
 import select
 import threading
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +78,34 @@ def process_of(tid: int) -> int:
     except OSError as error:
         raise OwnersExhausted from error
     return int(status.partition("\nTgid:")[2].split(maxsplit=1)[0])
+
+
+class ProcThreads:
+    """The callers' threads as /proc shows them (see `eventfs.queues.sightings.Threads`)."""
+
+    def now_ns(self) -> int:
+        """Return the time since boot."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def started_ns(self, tid: int) -> int:
+        """Return the time since boot at which the thread started, rounded down to a clock tick.
+
+        0 where /proc hides it.
+        """
+        try:
+            stat = Path(f"/proc/{tid}/stat").read_text()
+        except OSError:
+            return 0
+        # Field 22 of proc_pid_stat(5); the name in field 2 may contain anything.
+        ticks = int(stat.rpartition(")")[2].split()[22 - 3])
+        return ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+
+    def same_process(self, one: int, other: int) -> bool:
+        """Tell whether two threads live and belong to the same process."""
+        try:
+            return process_of(one) == process_of(other)
+        except (CallerUnseen, OwnersExhausted):
+            return False
 
 
 class PidfdOwners:

@@ -15,7 +15,7 @@ import trio
 
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.operations import Operations
-from eventfs.mount.owners import best_owners
+from eventfs.mount.owners import ProcThreads, best_owners
 from eventfs.mount.reader import Reader
 from eventfs.queues.inode import Gid, Mode, Uid
 from eventfs.queues.tree import Tree
@@ -44,7 +44,9 @@ def serve(
     _raise_descriptor_limit()
     owners = best_owners()
     notifier = Notifier()
-    tree = Tree(ROOT_MODE, Uid(os.geteuid()), Gid(os.getegid()), time.time_ns())
+    tree = Tree(
+        ROOT_MODE, Uid(os.geteuid()), Gid(os.getegid()), ProcThreads(), time.time_ns()
+    )
     operations = Operations(tree, owners, notifier, ready)
     reader = Reader(owners, operations.owners_died)
     reader.install()

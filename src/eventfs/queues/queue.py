@@ -8,6 +8,7 @@ from eventfs.queues.errors import Stale
 from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name
+from eventfs.queues.sightings import Sighting, Tid
 from eventfs.queues.xattrs import STICKY
 
 #: A process that made queues; what the number means is the affair of who hands it in.
@@ -17,7 +18,7 @@ Owner = NewType("Owner", int)
 class Queue(Directory[Message]):
     """A directory of messages, which may be found as `head` and `tail` too."""
 
-    __slots__ = ("ends", "name", "owner")
+    __slots__ = ("ends", "name", "owner", "sightings")
 
     def __init__(
         self, ino: Ino, name: Name, mode: Mode, uid: Uid, gid: Gid, owner: Owner, now_ns: int
@@ -29,6 +30,8 @@ class Queue(Directory[Message]):
         self.owner: Owner | None = owner
         # The inodes of `head` and `tail`, as far as somebody has asked for them.
         self.ends: dict[tuple[Name, Uid], End] = {}
+        # What was opened through them; see `sightings`.
+        self.sightings: dict[tuple[Tid, Name], Sighting] = {}
 
     @property
     def vanished(self) -> bool:
@@ -72,8 +75,8 @@ class End(Inode):
         self.links = 1
 
     @property
-    def target(self) -> Name:
-        """The name of the message behind the link.
+    def dentry(self) -> Dentry[Message]:
+        """The message behind the link.
 
         Stale where the queue is empty: only a kernel that still knows the link from better times
         asks that, and the error makes it look the name up again.
@@ -81,12 +84,12 @@ class End(Inode):
         dentry = self.queue.find(self.name)
         if dentry is None:
             raise Stale
-        return dentry.name
+        return dentry
 
     @property
     def size(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
-        """The length of the target."""
-        return len(self.target)
+        """The length of the target's name."""
+        return len(self.dentry.name)
 
 
 class Root(Directory[Queue]):

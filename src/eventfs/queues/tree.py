@@ -18,6 +18,7 @@ from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
 from eventfs.queues.queue import End, Owner, Queue, Root
+from eventfs.queues.sightings import Sightings, Threads, Tid
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
@@ -45,8 +46,11 @@ class Vanished(NamedTuple):
 class Tree:
     """All inodes of a mount, by their numbers, which are never used twice."""
 
-    def __init__(self, mode: Mode, uid: Uid, gid: Gid, now_ns: int) -> None:
+    def __init__(
+        self, mode: Mode, uid: Uid, gid: Gid, threads: Threads, now_ns: int
+    ) -> None:
         """Make a tree whose root has the permission bits *mode* and these owners."""
+        self.sightings = Sightings(threads)
         self.root = Root(ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), uid, gid, now_ns)
         self.inodes: dict[Ino, Inode] = {ROOT_INO: self.root}
         # An inode's number is also the sequence of its first name.
@@ -182,25 +186,34 @@ class Tree:
         queue.append(Dentry(name, inode, Sequence(self._next())), now_ns)
         return inode
 
-    def unlink(self, directory: Root | Queue, name: Name, caller: Uid, now_ns: int) -> Message:
+    def unlink(
+        self, directory: Root | Queue, name: Name, uid: Uid, tid: Tid, now_ns: int
+    ) -> Message:
         """Remove a message by its name, or the one behind `head` or `tail`; return it.
 
-        Refused with NotFound; NameTooLong; IsADirectory for a queue; NotPermitted through `head` or
-        `tail` of a queue with S_ISVTX where neither the message nor the queue is the caller's: the
-        kernel knows only the link, so this is for us to check.
+        The caller's thread *tid* tells which one it means by a link (see `sightings`). Refused with
+        NotFound; NameTooLong; IsADirectory for a queue; NotPermitted through `head` or `tail` of a
+        queue with S_ISVTX where neither the message nor the queue is the caller's: the kernel knows
+        only the link, so this is for us to check.
         """
         check_length(name)
-        message = self._found(directory, name)
-        if not isinstance(message, Message) or not isinstance(directory, Queue):
+        if not isinstance(directory, Queue):
+            self._found(directory, name)
             raise IsADirectory
-        if (
-            directory.mode & S_ISVTX
-            and name in RESERVED
-            and caller not in (message.uid, directory.uid, 0)
-        ):
-            raise NotPermitted
-        dentry = directory.find(name)
-        assert dentry is not None
+        if name in RESERVED:
+            dentry = self.sightings.meant(tid, directory, name)
+            message = dentry.inode
+            assert message is not None
+            if directory.mode & S_ISVTX and uid not in (message.uid, directory.uid, 0):
+                raise NotPermitted
+        else:
+            found = directory.find(name)
+            if found is None:
+                raise NotFound
+            dentry = found
+            message = dentry.inode
+            assert message is not None
+            self.sightings.unlinked(tid, directory, dentry)
         directory.remove(dentry, now_ns)
         self._unlinked(message, now_ns)
         return message
