@@ -4,6 +4,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from stat import S_IXOTH
 
 import pytest
 
@@ -31,8 +32,8 @@ def mounter(tmp_path: Path) -> Iterator[Callable[..., Mount]]:
             mounted.unmount()
         except BaseException as error:  # noqa: BLE001  # the other mounts must go too
             errors.append(error)
-    for error in errors:
-        raise error
+    if errors:
+        raise errors[0]
 
 
 @pytest.fixture
@@ -47,9 +48,10 @@ def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     path = tmp_path_factory.mktemp("shared")
     mounted = Mount(path, path.with_suffix(".log"), "-o", "allow_other")
     # pytest's folders are their owner's alone; tests become other users.
-    for parent in (path, *path.parents[:3]):
-        if parent.stat().st_uid == path.parent.stat().st_uid and parent != path:
-            parent.chmod(0o755)
+    for parent in path.parents:
+        mode = parent.stat().st_mode
+        if not mode & S_IXOTH:
+            parent.chmod(mode | S_IXOTH)
     yield mounted
     mounted.unmount()
 

@@ -59,7 +59,7 @@ class Mount:
 
     def descriptors(self) -> int:
         """Count the daemon's open descriptors."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def rss_bytes(self) -> int:
         """Return the daemon's resident memory."""

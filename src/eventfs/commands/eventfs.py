@@ -9,6 +9,7 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_ISDIR
 from typing import NoReturn
 
 from eventfs import config
@@ -93,7 +94,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if arguments.version:
-        parser.exit(0, f"eventfs {version('eventfs')}\n")
+        print("eventfs", version("eventfs"))
+        parser.exit()
     if not arguments.paths:
         parser.error("where? MOUNTPOINT is missing")
     if len(arguments.paths) > 2:  # noqa: PLR2004  # SOURCE MOUNTPOINT
@@ -105,10 +107,10 @@ def _check(mountpoint: str) -> None:
     """Complain of what would keep the mount from working, in better words than the kernel's."""
     try:
         # As a path walk into it would see it: stat alone needs no right to the directory.
-        if not Path(mountpoint).is_dir():
-            Path(mountpoint).stat()
+        if not S_ISDIR(Path(mountpoint).stat().st_mode):
             raise _Failed(f"{mountpoint} is no directory; give an (empty) directory to mount on")
-        os.stat(mountpoint + "/.")
+        # As who walks into it would see it: to look at the directory alone needs no right to it.
+        Path(mountpoint, "eventfs").exists()
     except FileNotFoundError:
         raise _Failed(f"{mountpoint} doesn't exist; make it with: mkdir {mountpoint}") from None
     except OSError as error:

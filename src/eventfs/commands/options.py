@@ -5,15 +5,21 @@ from typing import NamedTuple
 
 #: Passed on to libfuse, without and with a value.
 _FLAGS = frozenset(
-    "allow_other allow_root async auto_unmount dev dirsync exec noatime nodev nodiratime noexec"
-    " nosuid ro rw suid sync".split()
+    (
+        *("allow_other", "allow_root", "auto_unmount", "async", "sync", "dirsync"),
+        *("ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "noatime", "nodiratime"),
+    )
 )
-_VALUES = frozenset("fsname max_read subtype".split())
+_VALUES = frozenset(("fsname", "max_read", "subtype"))
 
 #: For mount(8) and fstab(5), or what is so anyway: nothing to do.
 _IGNORED = frozenset(
-    "_netdev atime auto default_permissions defaults diratime group lazytime noauto nofail"
-    " nolazytime norelatime nostrictatime nouser owner relatime strictatime user users".split()
+    (
+        *("_netdev", "auto", "noauto", "defaults", "nofail", "default_permissions"),
+        *("user", "nouser", "users", "owner", "group"),
+        *("atime", "diratime", "lazytime", "nolazytime"),
+        *("relatime", "norelatime", "strictatime", "nostrictatime"),
+    )
 )
 _IGNORED_PREFIXES = ("x-", "X-", "comment=")
 

@@ -96,6 +96,12 @@ def _forget_name(parent: Ino, name: Name, ino: Ino) -> bool:
         # another inode by now, or the mount is gone.
         if error.errno == errno.ENOTEMPTY:
             return False
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ENOTCONN, errno.ENODEV):
+        if error.errno not in (
+            errno.ENOENT,
+            errno.ENOTDIR,
+            errno.EBADF,
+            errno.ENOTCONN,
+            errno.ENODEV,
+        ):
             raise
     return True

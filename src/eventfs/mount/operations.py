@@ -49,8 +49,7 @@ from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
 from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, RESERVED, SELF, Name
-from eventfs.queues.queue import End, Owner, Queue, Root
-from eventfs.queues.sightings import Tid
+from eventfs.queues.queue import End, Owner, Queue, Root, Tid
 from eventfs.queues.tree import Tree, Vanished
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,14 @@
 """A mount, from mounting to unmounting."""
 
+import inspect
 import logging
 import os
 import resource
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class MountFailed(Exception):
 
 
 def serve(
-    mountpoint: Path, options: Set[str], ready: Callable[[], None], *, trace: bool = False
+    mountpoint: Path, options: AbstractSet[str], ready: Callable[[], None], *, trace: bool = False
 ) -> None:
     """Mount on *mountpoint* and answer requests until it is unmounted, or SIGTERM or SIGINT comes.
 
@@ -44,9 +46,7 @@ def serve(
     _raise_descriptor_limit()
     owners = best_owners()
     notifier = Notifier()
-    tree = Tree(
-        ROOT_MODE, Uid(os.geteuid()), Gid(os.getegid()), ProcThreads(), time.time_ns()
-    )
+    tree = Tree(ROOT_MODE, Uid(os.geteuid()), Gid(os.getegid()), ProcThreads(), time.time_ns())
     operations = Operations(tree, owners, notifier, ready)
     reader = Reader(owners, operations.owners_died)
     reader.install()
@@ -66,7 +66,7 @@ def serve(
         owners.close()
 
 
-def _mount(operations: Operations, mountpoint: Path, options: Set[str]) -> None:
+def _mount(operations: Operations, mountpoint: Path, options: AbstractSet[str]) -> None:
     """Mount. What libfuse and fusermount3 say of a failure goes to descriptor 2: catch it there."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as said:
@@ -112,6 +112,5 @@ def _trace(operations: Operations) -> None:
 
     for name in vars(Operations):
         handler = getattr(operations, name)
-        if not name.startswith("_") and callable(getattr(pyfuse3.Operations, name, None)):
-            if name != "init":
-                setattr(operations, name, traced(name, handler))
+        if inspect.iscoroutinefunction(handler):
+            setattr(operations, name, traced(name, handler))

@@ -1,18 +1,28 @@
 """A queue: a directory of messages with `head`, `tail` and an owner."""
 
 from stat import S_IFLNK, S_ISVTX
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from eventfs.queues.directory import Dentry, Directory
 from eventfs.queues.errors import Stale
 from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name
-from eventfs.queues.sightings import Sighting, Tid
 from eventfs.queues.xattrs import STICKY
 
 #: A process that made queues; what the number means is the affair of who hands it in.
 Owner = NewType("Owner", int)
+
+
+#: A thread's id; 0 is that of a thread which can't be told from others.
+Tid = NewType("Tid", int)
+
+
+class Sighting(NamedTuple):
+    """A message that a thread has opened through `head` or `tail`, and when (since boot)."""
+
+    dentry: Dentry[Message]
+    time_ns: int
 
 
 class Queue(Directory[Message]):
@@ -20,7 +30,7 @@ class Queue(Directory[Message]):
 
     __slots__ = ("ends", "name", "owner", "sightings")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # as mkdir(2) has them
         self, ino: Ino, name: Name, mode: Mode, uid: Uid, gid: Gid, owner: Owner, now_ns: int
     ) -> None:
         """Make an empty queue under *name* in the root."""

@@ -10,21 +10,14 @@ It is the thread that counts, not the process: threads may be competing consumer
 thread of a process opens and another, which has opened nothing, unlinks, the two work together.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple, NewType, Protocol
+from typing import Any, Protocol
 
 from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-
-if TYPE_CHECKING:
-    from eventfs.queues.queue import End, Queue
-
-#: A thread's id; 0 is that of a thread which can't be told from others.
-Tid = NewType("Tid", int)
+from eventfs.queues.queue import End, Queue, Sighting, Tid
 
 #: How many sightings are kept per queue, and how many links followed but not opened per mount: more
 #: than consumers compete. Those who look and never unlink would fill the memory otherwise; a thread
@@ -43,13 +36,6 @@ class Threads(Protocol):
 
     def same_process(self, one: Tid, other: Tid) -> bool:
         """Tell whether two threads live and belong to the same process."""
-
-
-class Sighting(NamedTuple):
-    """A message that was opened through a link, and when (since boot)."""
-
-    dentry: Dentry[Message]
-    time_ns: int
 
 
 class Sightings:
@@ -71,7 +57,7 @@ class Sightings:
         _drop_oldest(self._followed)
 
     def opened(self, tid: Tid, message: Message) -> None:
-        """Note that a thread opened a message; through a link, if it followed one to it just now."""
+        """Note that a thread opened a message: through a link, if it just followed one to it."""
         if tid not in self._followed:
             return
         queue, name, dentry, ino = self._followed.pop(tid)

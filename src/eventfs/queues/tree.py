@@ -17,8 +17,8 @@ from eventfs.queues.errors import (
 from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
-from eventfs.queues.queue import End, Owner, Queue, Root
-from eventfs.queues.sightings import Sightings, Threads, Tid
+from eventfs.queues.queue import End, Owner, Queue, Root, Tid
+from eventfs.queues.sightings import Sightings, Threads
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
@@ -46,9 +46,7 @@ class Vanished(NamedTuple):
 class Tree:
     """All inodes of a mount, by their numbers, which are never used twice."""
 
-    def __init__(
-        self, mode: Mode, uid: Uid, gid: Gid, threads: Threads, now_ns: int
-    ) -> None:
+    def __init__(self, mode: Mode, uid: Uid, gid: Gid, threads: Threads, now_ns: int) -> None:
         """Make a tree whose root has the permission bits *mode* and these owners."""
         self.sightings = Sightings(threads)
         self.root = Root(ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), uid, gid, now_ns)
