@@ -7,6 +7,7 @@ import logging.handlers
 import os
 import shutil
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from stat import S_ISDIR
@@ -15,6 +16,7 @@ from typing import NoReturn
 from eventfs import config
 from eventfs.commands import options
 from eventfs.mount import session
+from eventfs.queues.ledger import Settings
 
 #: Where the system's log takes messages, if there is one.
 _SYSLOG = Path("/dev/log")
@@ -36,7 +38,13 @@ in /etc/fstab:
   events  /run/events  fuse.eventfs  allow_other  0  0
 
 mount options are those of mount.fuse3(8), among them allow_other, allow_root, auto_unmount,
-fsname=NAME, subtype=NAME, ro, noexec, nosuid and nodev.
+fsname=NAME, subtype=NAME, ro, noexec, nosuid and nodev, and as for tmpfs:
+  mode=MODE       the root's permissions (default 1777)
+  size=SIZE       how many bytes may be stored (default: half of the memory)
+  nr_inodes=N     how many queues and messages there may be
+
+limits of users and groups stand in FILE (default /etc/eventfs/eventfs.conf, if that exists);
+SIGHUP makes the daemon read it again.
 """
 
 
@@ -55,27 +63,54 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     arguments = _parse(argv)
     try:
-        source, mountpoint = [None, *arguments.paths][-2:]
-        mount_options = options.parse(arguments.o, source)
-        trace = arguments.d or mount_options.debug
-        if arguments.c is not None:
+        if arguments.check_config:
             config.read(arguments.c)
-        _check(mountpoint)
-        mountpoint = Path(mountpoint).absolute()
-        if arguments.f or trace:
-            _log_to(logging.StreamHandler(), trace=trace)
-            session.serve(mountpoint, mount_options.fuse, lambda: None, trace=trace)
             return 0
-        return _serve_in_background(mountpoint, mount_options.fuse)
-    except (options.OptionError, config.ConfigError, _Failed, session.MountFailed) as error:
+        plan = _plan(arguments)
+        if arguments.f or plan.trace:
+            _log_to(logging.StreamHandler(), trace=plan.trace)
+            session.serve(plan, lambda: None)
+            return 0
+        return _serve_in_background(plan)
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (options.OptionError, _Failed, session.MountFailed) as error:
         print(f"eventfs: {error}", file=sys.stderr)
         return 1
+
+
+def _plan(arguments: argparse.Namespace) -> session.Plan:
+    """Check what was asked for."""
+    source, mountpoint = [None, *arguments.paths][-2:]
+    asked = options.parse(arguments.o, source)
+    config_path = arguments.c and arguments.c.absolute()
+
+    def read_settings() -> Settings:
+        settings = config.read(config_path)
+        # Mount options go before the file.
+        if asked.size_bytes is not None:
+            settings = replace(settings, size_bytes=asked.size_bytes)
+        if asked.nr_inodes is not None:
+            settings = replace(settings, nr_inodes=asked.nr_inodes)
+        return settings
+
+    read_settings()
+    _check(mountpoint)
+    return session.Plan(
+        Path(mountpoint).absolute(),
+        read_settings,
+        asked.fuse,
+        asked.root_mode,
+        trace=arguments.d or asked.debug,
+    )
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="eventfs",
-        usage="eventfs [-c FILE] [-f] [-d] [-s] [-o OPTION[,OPTION...]] [SOURCE] MOUNTPOINT",
+        usage="eventfs [-c FILE] [-f] [-d] [-s] [-o OPTION[,OPTION...]] [SOURCE] MOUNTPOINT\n"
+        "       eventfs --check-config [-c FILE]",
         description=_HELP,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -85,6 +120,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-d", action="store_true", help="show each request (implies -f)")
     parser.add_argument("-s", action="store_true", help="for FUSE's users: always single-threaded")
     parser.add_argument("-o", metavar="OPTION", action="append", default=[], help="mount options")
+    parser.add_argument(
+        "--check-config", action="store_true", help="only check the configuration and its quotas"
+    )
     parser.add_argument("--version", action="store_true", help="show the version")
     parser.add_argument(
         "paths",
@@ -96,7 +134,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     if arguments.version:
         print("eventfs", version("eventfs"))
         parser.exit()
-    if not arguments.paths:
+    if not arguments.paths and not arguments.check_config:
         parser.error("where? MOUNTPOINT is missing")
     if len(arguments.paths) > 2:  # noqa: PLR2004  # SOURCE MOUNTPOINT
         parser.error(f"what is {arguments.paths[2]!r}? Only SOURCE and MOUNTPOINT were expected")
@@ -132,14 +170,14 @@ def _log_to(handler: logging.Handler, *, trace: bool = False) -> None:
     logging.getLogger("eventfs").setLevel(logging.DEBUG if trace else logging.INFO)
 
 
-def _serve_in_background(mountpoint: Path, fuse_options: frozenset[str]) -> int:
+def _serve_in_background(plan: session.Plan) -> int:
     """Start the daemon; return once the mount is usable, or raise _Failed."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
         # Not through main: nothing of the parent's may run twice, such as its caller's clean-up.
-        os._exit(_daemon(mountpoint, fuse_options, writer))
+        os._exit(_daemon(plan, writer))
     os.close(writer)
     with os.fdopen(reader) as said:
         answer = said.read()
@@ -154,7 +192,7 @@ def _serve_in_background(mountpoint: Path, fuse_options: frozenset[str]) -> int:
 _READY = "ready\n"
 
 
-def _daemon(mountpoint: Path, fuse_options: frozenset[str], writer: int) -> int:
+def _daemon(plan: session.Plan, writer: int) -> int:
     os.setsid()
     if _SYSLOG.exists():
         _log_to(logging.handlers.SysLogHandler(str(_SYSLOG)))
@@ -169,7 +207,7 @@ def _daemon(mountpoint: Path, fuse_options: frozenset[str], writer: int) -> int:
         os.close(writer)
 
     try:
-        session.serve(mountpoint, fuse_options, ready)
+        session.serve(plan, ready)
     except session.MountFailed as error:
         os.write(writer, str(error).encode())
         return 1

@@ -23,4 +23,9 @@ ERRNOS: dict[type[errors.Refused], int] = {
     errors.AttributeNameTooLong: errno.ERANGE,
     errors.AttributeTooLarge: errno.E2BIG,
     errors.NoRoomForAttribute: errno.ENOSPC,
+    errors.BadAcl: errno.EINVAL,
+    errors.NoDefaultAcl: errno.EACCES,
+    errors.LimitReached: errno.EDQUOT,
+    # As tmpfs answers where its size or nr_inodes is used up.
+    errors.MountFull: errno.ENOSPC,
 }

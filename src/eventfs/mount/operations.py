@@ -46,7 +46,8 @@ from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
 from eventfs.queues import xattrs
 from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
-from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, RESERVED, SELF, Name
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
@@ -97,6 +98,7 @@ class Operations(pyfuse3.Operations):
     """
 
     supports_dot_lookup = False
+    enable_acl = True
 
     def __init__(
         self, tree: Tree, owners: Owners, notifier: Notifier, ready: Callable[[], None]
@@ -209,7 +211,12 @@ class Operations(pyfuse3.Operations):
         self, ino: Ino, new_parent: Ino, new_name: Name, ctx: RequestContext
     ) -> EntryAttributes:
         message = self._tree.link(
-            self._tree.inodes[ino], self._directory(new_parent), new_name, time.time_ns()
+            self._tree.inodes[ino],
+            self._directory(new_parent),
+            new_name,
+            Uid(ctx.uid),
+            Gid(ctx.gid),
+            time.time_ns(),
         )
         return self._entry(message)
 
@@ -261,7 +268,7 @@ class Operations(pyfuse3.Operations):
     def open(self, ino: Ino, flags: int, ctx: RequestContext) -> FileInfo:
         message = self._message(ino)
         if flags & os.O_TRUNC:
-            message.truncate(0, time.time_ns())
+            self._tree.truncate(message, 0, time.time_ns())
         self._tree.sightings.opened(Tid(ctx.pid), message)
         return self._open(message, flags, bypass=ino in self._bypassing)
 
@@ -271,7 +278,7 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def write(self, fh: int, offset: int, data: bytes) -> int:
-        return self._message(Ino(fh >> 1)).write(offset, data, time.time_ns())
+        return self._tree.write(self._message(Ino(fh >> 1)), offset, data, time.time_ns())
 
     @_handler
     def release(self, fh: int) -> None:
@@ -280,8 +287,7 @@ class Operations(pyfuse3.Operations):
             self._bypassing[message.ino] -= 1
             if not self._bypassing[message.ino]:
                 del self._bypassing[message.ino]
-        message.opens -= 1
-        self._tree.unhold(message)
+        self._tree.close(message)
 
     # Attributes
 
@@ -301,15 +307,16 @@ class Operations(pyfuse3.Operations):
         inode = self._tree.inodes[ino]
         now_ns = time.time_ns()
         if fields.update_size:
-            self._message(ino).truncate(wanted.st_size, now_ns)
+            self._tree.truncate(self._message(ino), wanted.st_size, now_ns)
         if fields.update_uid or fields.update_gid:
-            inode.chown(
+            self._tree.chown(
+                inode,
                 Uid(wanted.st_uid) if fields.update_uid else None,
                 Gid(wanted.st_gid) if fields.update_gid else None,
                 now_ns,
             )
         if fields.update_mode:
-            inode.chmod(Mode(wanted.st_mode), now_ns)
+            self._tree.chmod(inode, Mode(wanted.st_mode), now_ns)
         if isinstance(inode, Queue) and inode.ends and (fields.update_mode or fields.update_uid):
             # `head` and `tail` may belong to somebody else now.
             self._notifier.forget_names(ino, [end.name for end in inode.ends.values()])
@@ -327,7 +334,7 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        xattrs.put(self._tree.inodes[ino], name, value, time.time_ns())
+        self._tree.set_xattr(self._tree.inodes[ino], name, value, time.time_ns())
 
     @_handler
     def listxattr(self, ino: Ino, ctx: RequestContext) -> list[bytes]:
@@ -341,14 +348,13 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def statfs(self, ctx: RequestContext) -> StatvfsData:
-        """Show what the machine's memory has room for, as long as there are no other limits."""
+        room = self._tree.room(Uid(ctx.uid), Gid(ctx.gid))
         stat = StatvfsData()
         stat.f_bsize = stat.f_frsize = BLOCK_BYTES
-        pages = os.sysconf("SC_PAGE_SIZE") // BLOCK_BYTES
-        stat.f_blocks = os.sysconf("SC_PHYS_PAGES") * pages
-        stat.f_bfree = stat.f_bavail = os.sysconf("SC_AVPHYS_PAGES") * pages
-        stat.f_files = 2**31
-        stat.f_ffree = stat.f_favail = stat.f_files - len(self._tree.inodes)
+        stat.f_blocks = room.size_bytes // BLOCK_BYTES
+        stat.f_bfree = stat.f_bavail = room.free_bytes // BLOCK_BYTES
+        stat.f_files = room.inodes
+        stat.f_ffree = stat.f_favail = room.free_inodes
         stat.f_namemax = MAX_NAME_BYTES
         return stat
 
@@ -404,8 +410,7 @@ class Operations(pyfuse3.Operations):
         writes_past = bypass and flags & os.O_ACCMODE != os.O_RDONLY
         if writes_past:
             self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
-        message.opens += 1
-        self._tree.hold(message)
+        self._tree.open(message)
         return FileInfo(fh=message.ino << 1 | writes_past, direct_io=bypass, keep_cache=not bypass)
 
     def _unwatch_unless_needed(self, owner: Owner) -> None:

@@ -7,7 +7,7 @@ replaces. `install` puts an object there that is trio but for three things:
   first. A process that waited for its child's death and then asks for the child's queue must not
   find it; the pidfd was readable before its request was sent.
 - It gives way to trio only if there is nothing to do, and `Lock` never does: only one task reads.
-- `lowlevel.notify_closing` wakes it from any thread.
+- `lowlevel.notify_closing` ends the waiting from any thread.
 
 When pyfuse3 changes, look at which attributes of `trio` its `__init__.pyx` and `internal.pxi` use.
 """
@@ -15,6 +15,7 @@ When pyfuse3 changes, look at which attributes of `trio` its `__init__.pyx` and 
 import os
 import select
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pyfuse3
@@ -28,7 +29,7 @@ _SOURCES = 3
 
 
 class Reader:
-    """Waits for whichever comes first: a request, a death, or the call of `wake`."""
+    """Waits for whichever comes first: a request, a death, or somebody's call."""
 
     def __init__(self, owners: Owners, on_deaths: Callable[[list[Owner]], None]) -> None:
         """Make a reader that hands deaths to *on_deaths*."""
@@ -36,6 +37,8 @@ class Reader:
         self._on_deaths = on_deaths
         self._owners_fd = owners.fileno()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._ended = False
         self._epoll = select.epoll()
         self._epoll.register(self._owners_fd, select.EPOLLIN)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
@@ -50,7 +53,7 @@ class Reader:
             lowlevel=SimpleNamespace(
                 current_task=trio.lowlevel.current_task,
                 current_trio_token=trio.lowlevel.current_trio_token,
-                notify_closing=self.wake,
+                notify_closing=self._end,
                 wait_readable=self.wait_readable,
             ),
             open_nursery=trio.open_nursery,
@@ -59,7 +62,7 @@ class Reader:
     async def wait_readable(self, fuse_fd: int) -> None:
         """Return when there is a request, all deaths before it handed over.
 
-        Raises trio.ClosedResourceError after `wake`.
+        Raises trio.ClosedResourceError when the session is to end.
         """
         if fuse_fd != self._fuse_fd:
             # EPOLLERR, which a vanished mount shows, is always reported.
@@ -72,14 +75,23 @@ class Reader:
                 continue
             ready = {fd for fd, _ in events}
             if self._wake_fd in ready:
+                os.eventfd_read(self._wake_fd)
+                while not self._calls.empty():
+                    self._calls.get()()
+            if self._ended:
                 raise trio.ClosedResourceError
             if self._owners_fd in ready:
                 self._on_deaths(self._owners.deaths())
             if fuse_fd in ready:
                 return
 
-    def wake(self, _fd: int = -1) -> None:
-        """End the waiting, now and from now on; safe in any thread and in signal handlers."""
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call *function* between two requests; safe in any thread and in signal handlers."""
+        self._calls.put(function)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def _end(self, _fd: int) -> None:
+        self._ended = True
         os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:

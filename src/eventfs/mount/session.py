@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from eventfs.mount.notifier import Notifier
 from eventfs.mount.operations import Operations
 from eventfs.mount.owners import ProcThreads, best_owners
 from eventfs.mount.reader import Reader
-from eventfs.queues.inode import Gid, Mode, Uid
+from eventfs.queues.inode import Mode
+from eventfs.queues.ledger import Gid, Settings, Uid
 from eventfs.queues.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -27,52 +29,93 @@ log = logging.getLogger(__name__)
 #: As /tmp: everybody may make a queue, nobody may remove another's.
 ROOT_MODE = Mode(0o1777)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 #: How long the notifier may take to end after the last request, in seconds.
 _JOIN_S = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to mount, where and how.
+
+    `options` are those of libfuse. `read_settings` returns the limits, and is called again on
+    SIGHUP; it raises ValueError with a message where they can't be had.
+    """
+
+    mountpoint: Path
+    read_settings: Callable[[], Settings]
+    options: AbstractSet[str] = field(default_factory=frozenset)
+    root_mode: Mode = ROOT_MODE
+    trace: bool = False
 
 
 class MountFailed(Exception):
     """The kernel or fusermount3 refused the mount; the message is theirs."""
 
 
-def serve(
-    mountpoint: Path, options: AbstractSet[str], ready: Callable[[], None], *, trace: bool = False
-) -> None:
-    """Mount on *mountpoint* and answer requests until it is unmounted, or SIGTERM or SIGINT comes.
+def serve(plan: Plan, ready: Callable[[], None]) -> None:
+    """Mount, and answer requests until it is unmounted, or SIGTERM or SIGINT comes.
 
-    *options* are those of libfuse; `default_permissions` is added. *ready* is called once the mount
-    is usable; *trace* logs each request. Raises MountFailed.
+    *ready* is called once the mount is usable. Raises MountFailed, and what `read_settings` does.
     """
+    # A signal that comes early waits for the handlers; no thread but this one ever sees one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    settings = plan.read_settings()
     _raise_descriptor_limit()
     owners = best_owners()
     notifier = Notifier()
-    tree = Tree(ROOT_MODE, Uid(os.geteuid()), Gid(os.getegid()), ProcThreads(), time.time_ns())
+    tree = Tree(
+        plan.root_mode,
+        Uid(os.geteuid()),
+        Gid(os.getegid()),
+        settings,
+        ProcThreads(),
+        time.time_ns(),
+    )
     operations = Operations(tree, owners, notifier, ready)
     reader = Reader(owners, operations.owners_died)
     reader.install()
-    if trace:
+    if plan.trace:
         _trace(operations)
-    _mount(operations, mountpoint, options)
-    try:
+
+    def end(*_: object) -> None:
         # The notifier ends first, as long as requests are still answered: it may wait for one.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: notifier.stop(pyfuse3.terminate))
-        # More tasks would only wait for each other: no handler waits for anything.
-        trio.run(pyfuse3.main, 1, 1)
+        notifier.stop(pyfuse3.terminate)
+
+    def reload() -> None:
+        try:
+            tree.ledger.change(plan.read_settings())
+        except ValueError as error:
+            log.error("the old limits stay in force: %s", error)  # noqa: TRY400  # it says all
+        else:
+            log.info("the limits have been read again")
+
+    try:
+        _mount(operations, plan)
+        try:
+            signal.signal(signal.SIGTERM, end)
+            signal.signal(signal.SIGINT, end)
+            signal.signal(signal.SIGHUP, lambda *_: reader.call_soon(reload))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            # More tasks would only wait for each other: no handler waits for anything.
+            trio.run(pyfuse3.main, 1, 1)
+        finally:
+            notifier.join(_JOIN_S)
+            pyfuse3.close(unmount=True)
     finally:
-        notifier.join(_JOIN_S)
-        pyfuse3.close(unmount=True)
         reader.close()
         owners.close()
 
 
-def _mount(operations: Operations, mountpoint: Path, options: AbstractSet[str]) -> None:
+def _mount(operations: Operations, plan: Plan) -> None:
     """Mount. What libfuse and fusermount3 say of a failure goes to descriptor 2: catch it there."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            pyfuse3.init(operations, str(mountpoint), {"default_permissions", *options})
+            options = {"default_permissions", *plan.options}
+            pyfuse3.init(operations, str(plan.mountpoint), options)
         except RuntimeError as error:
             said.seek(0)
             lines = said.read().decode(errors="replace").split("\n")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Generic, NewType, TypeVar
 
-from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.ledger import Payer
 from eventfs.queues.names import Name
 
 #: Grows with every arrival in the mount: a place in a directory's order.
@@ -17,15 +18,19 @@ _sequence_of = attrgetter("sequence")
 
 
 class Dentry(Generic[InodeT]):
-    """A name in a directory, and its place there; it leads nowhere once it is removed."""
+    """A name in a directory, and its place there; it leads nowhere once it is removed.
 
-    __slots__ = ("inode", "name", "sequence")
+    The payer is who made it.
+    """
 
-    def __init__(self, name: Name, inode: InodeT, sequence: Sequence) -> None:
+    __slots__ = ("inode", "name", "payer", "sequence")
+
+    def __init__(self, name: Name, inode: InodeT, sequence: Sequence, payer: Payer) -> None:
         """Give *inode* the name *name* and the place *sequence*."""
         self.name = name
         self.inode: InodeT | None = inode
         self.sequence = sequence
+        self.payer = payer
 
 
 class Directory(Inode, Generic[InodeT]):
@@ -39,9 +44,9 @@ class Directory(Inode, Generic[InodeT]):
 
     __slots__ = ("_arrivals", "_dentries", "_first")
 
-    def __init__(self, ino: Ino, mode: Mode, uid: Uid, gid: Gid, now_ns: int) -> None:
+    def __init__(self, ino: Ino, mode: Mode, payer: Payer, now_ns: int) -> None:
         """Make an empty directory."""
-        super().__init__(ino, mode, uid, gid, now_ns)
+        super().__init__(ino, mode, payer, now_ns)
         self.links = 2
         self._dentries: dict[Name, Dentry[InodeT]] = {}
         self._arrivals: list[Dentry[InodeT]] = []

@@ -59,3 +59,19 @@ class AttributeTooLarge(Refused):
 
 class NoRoomForAttribute(Refused):
     """The list of the inode's attribute names would have more than 64 KiB."""
+
+
+class LimitReached(Refused):
+    """A limit of the user or the group doesn't allow it."""
+
+
+class MountFull(Refused):
+    """The mount's own limit doesn't allow it."""
+
+
+class BadAcl(Refused):
+    """The value is no access control list."""
+
+
+class NoDefaultAcl(Refused):
+    """Only directories pass a default access control list on."""

@@ -3,10 +3,10 @@
 from stat import S_IFMT, S_IMODE, S_ISGID, S_ISREG, S_ISUID, S_IXGRP
 from typing import NewType
 
+from eventfs.queues.ledger import Gid, Payer, Uid
+
 Ino = NewType("Ino", int)
 Mode = NewType("Mode", int)
-Uid = NewType("Uid", int)
-Gid = NewType("Gid", int)
 
 #: A day, after which reading a file moves its atime even if nothing was written since (relatime).
 RELATIME_NS = 24 * 3600 * 10**9
@@ -22,13 +22,12 @@ class Inode:
     __slots__ = (
         "atime_ns",
         "ctime_ns",
-        "gid",
         "holds",
         "ino",
         "links",
         "mode",
         "mtime_ns",
-        "uid",
+        "payer",
         "xattrs",
     )
 
@@ -36,12 +35,12 @@ class Inode:
     size = 0
     blocks = 0
 
-    def __init__(self, ino: Ino, mode: Mode, uid: Uid, gid: Gid, now_ns: int) -> None:
+    def __init__(self, ino: Ino, mode: Mode, payer: Payer, now_ns: int) -> None:
         """Make an inode without names; *mode* has the type bits too."""
         self.ino = ino
         self.mode = mode
-        self.uid = uid
-        self.gid = gid
+        # Its user and group.
+        self.payer = payer
         self.links = 0
         self.holds = 0
         self.atime_ns = self.mtime_ns = self.ctime_ns = now_ns
@@ -53,12 +52,29 @@ class Inode:
         self.mode = Mode(S_IFMT(self.mode) | S_IMODE(mode))
         self.ctime_ns = now_ns
 
-    def chown(self, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
-        """Change owner and group, where given; a file then loses its set-id bits (chown(2))."""
-        if uid is not None:
-            self.uid = uid
-        if gid is not None:
-            self.gid = gid
+    @property
+    def uid(self) -> Uid:
+        """The user that the inode belongs to."""
+        return self.payer.uid
+
+    @property
+    def gid(self) -> Gid:
+        """The group that the inode belongs to."""
+        return self.payer.gid
+
+    @property
+    def stored_bytes(self) -> int:
+        """What is really stored: content and extended attributes."""
+        return self.xattr_bytes
+
+    @property
+    def xattr_bytes(self) -> int:
+        """The size of all extended attributes, names and values."""
+        return sum(len(name) + len(value) for name, value in (self.xattrs or {}).items())
+
+    def chown(self, payer: Payer, now_ns: int) -> None:
+        """Change user and group; a file then loses its set-id bits (chown(2))."""
+        self.payer = payer
         self.drop_set_id()
         self.ctime_ns = now_ns
 

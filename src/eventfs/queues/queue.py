@@ -5,7 +5,8 @@ from typing import NamedTuple, NewType
 
 from eventfs.queues.directory import Dentry, Directory
 from eventfs.queues.errors import Stale
-from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.ledger import Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name
 from eventfs.queues.xattrs import STICKY
@@ -31,10 +32,10 @@ class Queue(Directory[Message]):
     __slots__ = ("ends", "name", "owner", "sightings")
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
-        self, ino: Ino, name: Name, mode: Mode, uid: Uid, gid: Gid, owner: Owner, now_ns: int
+        self, ino: Ino, name: Name, mode: Mode, payer: Payer, owner: Owner, now_ns: int
     ) -> None:
         """Make an empty queue under *name* in the root."""
-        super().__init__(ino, mode, uid, gid, now_ns)
+        super().__init__(ino, mode, payer, now_ns)
         self.name = name
         # None once the owner is dead.
         self.owner: Owner | None = owner
@@ -77,9 +78,9 @@ class End(Inode):
 
     __slots__ = ("name", "queue")
 
-    def __init__(self, ino: Ino, queue: Queue, name: Name, uid: Uid) -> None:
-        """Make the link *name* of *queue*, owned by *uid*."""
-        super().__init__(ino, Mode(S_IFLNK | 0o777), uid, queue.gid, queue.ctime_ns)
+    def __init__(self, ino: Ino, queue: Queue, name: Name, payer: Payer) -> None:
+        """Make the link *name* of *queue*, owned by *payer*."""
+        super().__init__(ino, Mode(S_IFLNK | 0o777), payer, queue.ctime_ns)
         self.queue = queue
         self.name = name
         self.links = 1

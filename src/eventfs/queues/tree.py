@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from stat import S_IFDIR, S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
 from typing import NamedTuple
 
-from eventfs.queues import xattrs
-from eventfs.queues.directory import Dentry, Sequence
+from eventfs.queues import acl, xattrs
+from eventfs.queues.directory import Dentry, Directory, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
     IsADirectory,
+    LimitReached,
+    NoDefaultAcl,
     NotADirectory,
     NotEmpty,
     NotFound,
     NotPermitted,
 )
-from eventfs.queues.inode import Gid, Ino, Inode, Mode, Uid
+from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
@@ -43,14 +46,29 @@ class Vanished(NamedTuple):
     held: list[tuple[Name, Message]]
 
 
+class Room(NamedTuple):
+    """What a user may still have in the mount, as statfs(2) tells it."""
+
+    size_bytes: int
+    free_bytes: int
+    inodes: int
+    free_inodes: int
+
+
 class Tree:
     """All inodes of a mount, by their numbers, which are never used twice."""
 
-    def __init__(self, mode: Mode, uid: Uid, gid: Gid, threads: Threads, now_ns: int) -> None:
+    def __init__(  # noqa: PLR0913  # the mount's properties
+        self, mode: Mode, uid: Uid, gid: Gid, settings: Settings, threads: Threads, now_ns: int
+    ) -> None:
         """Make a tree whose root has the permission bits *mode* and these owners."""
+        self.ledger = Ledger(settings)
         self.sightings = Sightings(threads)
-        self.root = Root(ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), uid, gid, now_ns)
-        self.inodes: dict[Ino, Inode] = {ROOT_INO: self.root}
+        self.root = Root(
+            ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
+        )
+        self.inodes: dict[Ino, Inode] = {}
+        self._add(self.root)
         # An inode's number is also the sequence of its first name.
         self._last = _HEAD_PLACE
         self._owned: dict[Owner, set[Queue]] = {}
@@ -105,17 +123,20 @@ class Tree:
         if isinstance(directory, Queue):
             raise NotPermitted
         inherited = directory.mode & S_ISGID
+        payer = self.ledger.payer(uid, directory.gid if inherited else gid)
+        self.ledger.check_inode()
+        payer.pay_dir()
         queue = Queue(
             Ino(self._next()),
             name,
             Mode(S_IFDIR | S_IMODE(mode) | inherited),
-            uid,
-            directory.gid if inherited else gid,
+            payer,
             owner,
             now_ns,
         )
-        self.inodes[queue.ino] = queue
-        directory.append(Dentry(name, queue, Sequence(queue.ino)), now_ns)
+        self._add(queue)
+        self._inherit_acl(directory, queue, now_ns)
+        directory.append(Dentry(name, queue, Sequence(queue.ino), payer), now_ns)
         directory.links += 1
         self._owned.setdefault(owner, set()).add(queue)
         return queue
@@ -156,19 +177,28 @@ class Tree:
         queue = self._queue_for(directory, name)
         if not S_ISREG(mode):
             raise NotPermitted
+        payer = self._pay_name(queue, uid, gid)
         message = Message(
             Ino(self._next()),
             Mode(S_IFREG | S_IMODE(mode)),
-            uid,
-            queue.gid if queue.mode & S_ISGID else gid,
+            self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer,
             now_ns,
         )
-        self.inodes[message.ino] = message
+        self._add(message)
+        self._inherit_acl(queue, message, now_ns)
         message.links = 1
-        queue.append(Dentry(name, message, Sequence(message.ino)), now_ns)
+        queue.append(Dentry(name, message, Sequence(message.ino), payer), now_ns)
         return message
 
-    def link(self, inode: Inode, directory: Root | Queue, name: Name, now_ns: int) -> Message:
+    def link(  # noqa: PLR0913  # the caller and the place, as link(2) has them
+        self,
+        inode: Inode,
+        directory: Root | Queue,
+        name: Name,
+        uid: Uid,
+        gid: Gid,
+        now_ns: int,
+    ) -> Message:
         """Give a message one more name, at the tail of a queue.
 
         Refused as `create` is, with NotPermitted for what is no message, and with NotFound for one
@@ -179,9 +209,11 @@ class Tree:
             raise NotPermitted
         if not inode.links:
             raise NotFound
+        payer = self._pay_name(queue, uid, gid)
+        self.ledger.inodes += 1
         inode.links += 1
         inode.ctime_ns = now_ns
-        queue.append(Dentry(name, inode, Sequence(self._next())), now_ns)
+        queue.append(Dentry(name, inode, Sequence(self._next()), payer), now_ns)
         return inode
 
     def unlink(
@@ -212,18 +244,102 @@ class Tree:
             message = dentry.inode
             assert message is not None
             self.sightings.unlinked(tid, directory, dentry)
-        directory.remove(dentry, now_ns)
-        self._unlinked(message, now_ns)
+        self._remove(directory, dentry, now_ns)
         return message
 
+    # Content
+
+    def open(self, message: Message) -> None:
+        """Count one more open handle."""
+        if not message.links and not message.opens:
+            # Found by its name just before that was removed: it is somebody's again, limit or not.
+            message.payer.charge_bytes(_charged_bytes(message))
+        message.opens += 1
+        self.hold(message)
+
+    def close(self, message: Message) -> None:
+        """Count one open handle fewer."""
+        message.opens -= 1
+        self._refund_unused(message)
+        self.unhold(message)
+
+    def write(self, message: Message, offset: int, data: bytes, now_ns: int) -> int:
+        """Write all of *data*, or nothing (FileTooLarge, LimitReached, MountFull)."""
+        stored = message.growth_bytes(offset, len(data))
+        self.ledger.check_stored(stored)
+        if data:
+            message.payer.pay_bytes(max(0, offset + len(data) - message.size))
+        self.ledger.stored_bytes += stored
+        return message.write(offset, data, now_ns)
+
+    def truncate(self, message: Message, size: int, now_ns: int) -> None:
+        """Cut or lengthen a message (FileTooLarge, LimitReached)."""
+        growth, stored = size - message.size, message.stored_bytes
+        if growth > 0:
+            message.growth_bytes(size, 0)
+        if message.links or message.opens:
+            message.payer.pay_bytes(growth)
+        message.truncate(size, now_ns)
+        self.ledger.stored_bytes += message.stored_bytes - stored
+
     # Attributes
+
+    def chown(self, inode: Inode, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
+        """Change user and group, where given; what is charged moves with them (LimitReached)."""
+        new = self.ledger.payer(
+            inode.uid if uid is None else uid, inode.gid if gid is None else gid
+        )
+        if _is_charged(inode):
+            dirs = int(isinstance(inode, Queue))
+            self.ledger.move(inode.payer, new, dirs=dirs, count_bytes=_charged_bytes(inode))
+        inode.chown(new, now_ns)
+
+    def chmod(self, inode: Inode, mode: Mode, now_ns: int) -> None:
+        """Change the permission bits, and what an access control list shows of them."""
+        inode.chmod(mode, now_ns)
+        if inode.xattrs and acl.ACCESS in inode.xattrs:
+            access = acl.Acl.decode(inode.xattrs[acl.ACCESS])
+            inode.xattrs[acl.ACCESS] = access.with_mode(mode).encode()
+
+    def set_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+        """Set an extended attribute.
+
+        Refused with LimitReached or MountFull; as `xattrs.put` is; with BadAcl for an access
+        control list that is none, and NoDefaultAcl for one to be inherited from a message.
+        """
+        if name == acl.ACCESS:
+            access = acl.Acl.decode(value)
+            if not access.is_mode:
+                self._put_xattr(inode, name, access.encode(), now_ns)
+            elif inode.xattrs and name in inode.xattrs:
+                self.remove_xattr(inode, name, now_ns)
+            inode.chmod(access.mode(inode.mode), now_ns)
+            return
+        if name == acl.DEFAULT:
+            if not isinstance(inode, Directory):
+                raise NoDefaultAcl
+            value = acl.Acl.decode(value).encode()
+        self._put_xattr(inode, name, value, now_ns)
+
+    def _put_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+        growth = xattrs.growth_bytes(inode, name, value)
+        self.ledger.check_stored(max(0, growth))
+        if _is_charged(inode):
+            inode.payer.pay_bytes(growth)
+        self.ledger.stored_bytes += growth
+        xattrs.put(inode, name, value, now_ns)
 
     def remove_xattr(self, inode: Inode, name: bytes, now_ns: int) -> Vanished | None:
         """Remove an extended attribute; a queue whose owner is dead vanishes with its stickiness.
 
         Refused as `xattrs.remove` is.
         """
+        before = inode.xattr_bytes
         xattrs.remove(inode, name, now_ns)
+        growth = inode.xattr_bytes - before
+        if _is_charged(inode):
+            inode.payer.pay_bytes(growth)
+        self.ledger.stored_bytes += growth
         if (
             isinstance(inode, Queue)
             and inode.owner is None
@@ -232,6 +348,22 @@ class Tree:
         ):
             return self._vanish(inode, now_ns)
         return None
+
+    # Limits
+
+    def room(self, uid: Uid, gid: Gid) -> Room:
+        """Tell what a user may have and still get: the least of all limits."""
+        ledger, payer = self.ledger, self.ledger.payer(uid, gid)
+        size = ledger.settings.size_bytes
+        inodes = ledger.settings.nr_inodes
+        free = size - ledger.stored_bytes
+        free_inodes = inodes - ledger.inodes
+        for account in (payer.user, payer.group):
+            size = min(size, account.limits.max_bytes)
+            free = min(free, account.limits.max_bytes - account.bytes)
+            inodes = min(inodes, account.limits.max_files)
+            free_inodes = min(free_inodes, account.limits.max_files - account.files)
+        return Room(size, max(0, free), inodes, max(0, free_inodes))
 
     # What keeps an inode in memory
 
@@ -273,10 +405,49 @@ class Tree:
             raise NotPermitted
         return directory
 
-    def _unlinked(self, message: Message, now_ns: int) -> None:
+    def _pay_name(self, queue: Queue, uid: Uid, gid: Gid) -> Payer:
+        """Charge a name in *queue* to its maker (LimitReached, MountFull)."""
+        if len(queue) >= queue.payer.max_files_per_dir:
+            raise LimitReached
+        self.ledger.check_inode()
+        payer = self.ledger.payer(uid, gid)
+        payer.pay_file()
+        return payer
+
+    def _add(self, inode: Inode) -> None:
+        self.inodes[inode.ino] = inode
+        self.ledger.inodes += 1
+
+    def _inherit_acl(self, directory: Root | Queue, inode: Inode, now_ns: int) -> None:
+        """Give a new inode the access control list that *directory* passes on, if any."""
+        default = (directory.xattrs or {}).get(acl.DEFAULT)
+        if default is None:
+            return
+        access = acl.Acl.decode(default).inherited(inode.mode)
+        inode.chmod(access.mode(inode.mode), now_ns)
+        inode.xattrs = {} if access.is_mode else {acl.ACCESS: access.encode()}
+        if isinstance(inode, Queue):
+            inode.xattrs[acl.DEFAULT] = default
+        # Who may make the inode need not have room for its list too: it is small.
+        inode.payer.charge_bytes(inode.xattr_bytes)
+        self.ledger.stored_bytes += inode.xattr_bytes
+
+    def _remove(self, queue: Queue, dentry: Dentry[Message], now_ns: int) -> None:
+        message = dentry.inode
+        assert message is not None
+        queue.remove(dentry, now_ns)
+        dentry.payer.refund_file()
         message.links -= 1
         message.ctime_ns = now_ns
-        self._free_unused(message)
+        if message.links:
+            self.ledger.inodes -= 1
+        else:
+            self._refund_unused(message)
+            self._free_unused(message)
+
+    def _refund_unused(self, message: Message) -> None:
+        if not _is_charged(message):
+            message.payer.pay_bytes(-_charged_bytes(message))
 
     def _vanish(self, queue: Queue, now_ns: int) -> Vanished:
         dentry = self.root.find(queue.name)
@@ -289,12 +460,11 @@ class Tree:
             if not owned:
                 del self._owned[queue.owner]
         queue.links = 0
+        queue.payer.refund_dir()
+        queue.payer.pay_bytes(-_charged_bytes(queue))
         held = [(dentry.name, message) for dentry, message in queue.after(0) if message.holds]
         while (last := queue.newest) is not None:
-            message = last.inode
-            assert message is not None
-            queue.remove(last, now_ns)
-            self._unlinked(message, now_ns)
+            self._remove(queue, last, now_ns)
         for inode in (*queue.ends.values(), queue):
             self._free_unused(inode)
         return Vanished(queue, held)
@@ -303,8 +473,9 @@ class Tree:
         owner = queue.end_owner(viewer)
         end = queue.ends.get((name, owner))
         if end is None:
-            end = queue.ends[name, owner] = End(Ino(self._next()), queue, name, owner)
-            self.inodes[end.ino] = end
+            payer = self.ledger.payer(owner, queue.gid)
+            end = queue.ends[name, owner] = End(Ino(self._next()), queue, name, payer)
+            self._add(end)
         return end
 
     def _free_unused(self, inode: Inode) -> None:
@@ -315,3 +486,14 @@ class Tree:
         elif inode.links:
             return
         del self.inodes[inode.ino]
+        self.ledger.inodes -= 1
+        self.ledger.stored_bytes -= inode.stored_bytes
+
+
+def _is_charged(inode: Inode) -> bool:
+    """Tell whether an inode's bytes are charged: until its last name and open handle are gone."""
+    return inode.links > 0 or (isinstance(inode, Message) and inode.opens > 0)
+
+
+def _charged_bytes(inode: Inode) -> int:
+    return inode.size + inode.xattr_bytes

@@ -1,5 +1,6 @@
-"""Extended attributes: the `user.` namespace, with Linux's limits (xattr(7))."""
+"""Extended attributes: `user.` and access control lists, with Linux's limits (xattr(7))."""
 
+from eventfs.queues import acl
 from eventfs.queues.errors import (
     AttributeNameTooLong,
     AttributeNotSupported,
@@ -18,9 +19,12 @@ MAX_LIST_BYTES = 65_536
 STICKY = b"user.eventfs_sticky"
 
 _NAMESPACE = b"user."
+_LISTS = (acl.ACCESS, acl.DEFAULT)
 
 
 def _check_name(name: bytes) -> None:
+    if name in _LISTS:
+        return
     if not name.startswith(_NAMESPACE) or name == _NAMESPACE:
         raise AttributeNotSupported
     if len(name) > MAX_NAME_BYTES:
@@ -40,8 +44,8 @@ def names(inode: Inode) -> list[bytes]:
     return list(inode.xattrs or ())
 
 
-def put(inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
-    """Set an attribute, whether it was there or not.
+def growth_bytes(inode: Inode, name: bytes, value: bytes) -> int:
+    """Return how many bytes more the attributes would take with this one set.
 
     Refused with AttributeNotSupported, AttributeNameTooLong, AttributeTooLarge, or with
     NoRoomForAttribute where listxattr(2) couldn't list the names any more.
@@ -50,8 +54,17 @@ def put(inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
     if len(value) > MAX_VALUE_BYTES:
         raise AttributeTooLarge
     xattrs = inode.xattrs or {}
-    if name not in xattrs and sum(len(n) + 1 for n in (*xattrs, name)) > MAX_LIST_BYTES:
+    if name in xattrs:
+        return len(value) - len(xattrs[name])
+    if sum(len(n) + 1 for n in (*xattrs, name)) > MAX_LIST_BYTES:
         raise NoRoomForAttribute
+    return len(name) + len(value)
+
+
+def put(inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+    """Set an attribute, whether it was there or not (errors as for `growth_bytes`)."""
+    growth_bytes(inode, name, value)
+    xattrs = inode.xattrs or {}
     xattrs[name] = value
     inode.xattrs = xattrs
     inode.ctime_ns = now_ns

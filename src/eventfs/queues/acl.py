@@ -1,0 +1,97 @@
+"""POSIX access control lists, as extended attributes hold them (acl(5)).
+
+The kernel checks them; here they are kept in step with the mode, and inherited.
+"""
+
+import struct
+from typing import NamedTuple
+
+from eventfs.queues.errors import BadAcl
+from eventfs.queues.inode import Mode
+
+#: The attributes that hold the list of an inode, and the one its new entries inherit.
+ACCESS = b"system.posix_acl_access"
+DEFAULT = b"system.posix_acl_default"
+
+# linux/posix_acl_xattr.h and linux/posix_acl.h
+_HEADER = struct.Struct("<I")
+_ENTRY = struct.Struct("<HHI")
+_VERSION = 2
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_ORDER = (_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER)
+
+#: Where in the mode the rights of each kind of entry stand; the mask's are in the group's place.
+_SHIFTS = {_USER_OBJ: 6, _GROUP_OBJ: 3, _MASK: 3, _OTHER: 0}
+
+
+class _Entry(NamedTuple):
+    tag: int
+    rights: int
+    id: int
+
+
+class Acl:
+    """A list of rights."""
+
+    def __init__(self, entries: list[_Entry]) -> None:
+        """Make a list of valid entries."""
+        self._entries = entries
+
+    @classmethod
+    def decode(cls, value: bytes) -> "Acl":
+        """Read an attribute's value (BadAcl)."""
+        if len(value) < _HEADER.size or (len(value) - _HEADER.size) % _ENTRY.size:
+            raise BadAcl
+        if _HEADER.unpack_from(value)[0] != _VERSION:
+            raise BadAcl
+        entries = [_Entry(*fields) for fields in _ENTRY.iter_unpack(value[_HEADER.size :])]
+        tags = [entry.tag for entry in entries]
+        named = [(entry.tag, entry.id) for entry in entries if entry.tag in (_USER, _GROUP)]
+        if (
+            not set(tags) <= set(_ORDER)
+            or any(tags.count(tag) != 1 for tag in (_USER_OBJ, _GROUP_OBJ, _OTHER))
+            or tags.count(_MASK) > 1
+            or (named and _MASK not in tags)
+            or len(set(named)) != len(named)
+            or any(entry.rights & ~0o7 for entry in entries)
+        ):
+            raise BadAcl
+        return cls(sorted(entries, key=lambda entry: (_ORDER.index(entry.tag), entry.id)))
+
+    def encode(self) -> bytes:
+        """Return the attribute's value."""
+        return _HEADER.pack(_VERSION) + b"".join(_ENTRY.pack(*entry) for entry in self._entries)
+
+    @property
+    def is_mode(self) -> bool:
+        """Whether the list says no more than a mode does."""
+        return all(entry.tag in (_USER_OBJ, _GROUP_OBJ, _OTHER) for entry in self._entries)
+
+    def mode(self, mode: Mode) -> Mode:
+        """Return *mode* with the rights that this list shows in it."""
+        result = mode & ~0o777
+        for entry in self._entries:
+            if entry.tag in self._shown:
+                result |= entry.rights << _SHIFTS[entry.tag]
+        return Mode(result)
+
+    def with_mode(self, mode: Mode) -> "Acl":
+        """Return the list after chmod(2) to *mode*."""
+        return Acl(
+            [
+                entry._replace(rights=mode >> _SHIFTS[entry.tag] & 0o7)
+                if entry.tag in self._shown
+                else entry
+                for entry in self._entries
+            ]
+        )
+
+    def inherited(self, mode: Mode) -> "Acl":
+        """Return the list of what is made with *mode* in a directory with this default list."""
+        return self.with_mode(Mode(self.mode(Mode(0)) & mode))
+
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        """The tags whose rights a mode shows: the mask's hide the group's."""
+        has_mask = any(entry.tag == _MASK for entry in self._entries)
+        return (_USER_OBJ, _MASK if has_mask else _GROUP_OBJ, _OTHER)
