@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from eventfs import config
 from eventfs.commands import options
-from eventfs.mount import session
+from eventfs.mount import mounting, session
 from eventfs.queues.ledger import Settings
 
 #: Where the system's log takes messages, if there is one.
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    except (options.OptionError, _Failed, session.MountFailed) as error:
+    except (options.OptionError, _Failed, mounting.MountFailed) as error:
         print(f"eventfs: {error}", file=sys.stderr)
         return 1
 
@@ -208,7 +208,7 @@ def _daemon(plan: session.Plan, writer: int) -> int:
 
     try:
         session.serve(plan, ready)
-    except session.MountFailed as error:
+    except mounting.MountFailed as error:
         os.write(writer, str(error).encode())
         return 1
     except Exception:

@@ -44,7 +44,7 @@ from pyfuse3 import (
 from eventfs.mount.errnos import ERRNOS
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
-from eventfs.queues import xattrs
+from eventfs.queues import acl, xattrs
 from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Uid
@@ -149,7 +149,13 @@ class Operations(pyfuse3.Operations):
             raise FUSEError(errno.ENFILE) from None
         try:
             queue = self._tree.mkdir(
-                directory, name, mode, Uid(ctx.uid), Gid(ctx.gid), owner, time.time_ns()
+                directory,
+                name,
+                _masked(directory, mode, ctx),
+                Uid(ctx.uid),
+                Gid(ctx.gid),
+                owner,
+                time.time_ns(),
             )
         finally:
             self._unwatch_unless_needed(owner)
@@ -168,7 +174,14 @@ class Operations(pyfuse3.Operations):
         directory = self._directory(parent)
         uid = Uid(ctx.uid)
         try:
-            message = self._tree.create(directory, name, mode, uid, Gid(ctx.gid), time.time_ns())
+            message = self._tree.create(
+                directory,
+                name,
+                _masked(directory, mode, ctx),
+                uid,
+                Gid(ctx.gid),
+                time.time_ns(),
+            )
         except AlreadyExists:
             if flags & os.O_EXCL:
                 raise
@@ -184,7 +197,12 @@ class Operations(pyfuse3.Operations):
     ) -> EntryAttributes:
         directory = self._directory(parent)
         message = self._tree.create(
-            directory, name, mode, Uid(ctx.uid), Gid(ctx.gid), time.time_ns()
+            directory,
+            name,
+            _masked(directory, mode, ctx),
+            Uid(ctx.uid),
+            Gid(ctx.gid),
+            time.time_ns(),
         )
         return self._entry(message)
 
@@ -439,3 +457,10 @@ class Operations(pyfuse3.Operations):
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+
+
+def _masked(directory: Root | Queue, mode: Mode, ctx: RequestContext) -> Mode:
+    """Apply the caller's umask, unless the directory passes an access control list on (acl(5))."""
+    if directory.xattrs and acl.DEFAULT in directory.xattrs:
+        return mode
+    return Mode(mode & ~ctx.umask)

@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -16,6 +15,7 @@ from typing import Any
 import pyfuse3
 import trio
 
+from eventfs.mount import mounting
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.operations import Operations
 from eventfs.mount.owners import ProcThreads, best_owners
@@ -50,14 +50,11 @@ class Plan:
     trace: bool = False
 
 
-class MountFailed(Exception):
-    """The kernel or fusermount3 refused the mount; the message is theirs."""
-
-
 def serve(plan: Plan, ready: Callable[[], None]) -> None:
     """Mount, and answer requests until it is unmounted, or SIGTERM or SIGINT comes.
 
-    *ready* is called once the mount is usable. Raises MountFailed, and what `read_settings` does.
+    *ready* is called once the mount is usable. Raises `mounting.MountFailed`, and what
+    `read_settings` raises.
     """
     # A signal that comes early waits for the handlers; no thread but this one ever sees one.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -92,7 +89,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
             log.info("the limits have been read again")
 
     try:
-        _mount(operations, plan)
+        unmount = mounting.mount(operations, plan.mountpoint, plan.options)
         try:
             signal.signal(signal.SIGTERM, end)
             signal.signal(signal.SIGINT, end)
@@ -102,28 +99,10 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
             trio.run(pyfuse3.main, 1, 1)
         finally:
             notifier.join(_JOIN_S)
-            pyfuse3.close(unmount=True)
+            unmount()
     finally:
         reader.close()
         owners.close()
-
-
-def _mount(operations: Operations, plan: Plan) -> None:
-    """Mount. What libfuse and fusermount3 say of a failure goes to descriptor 2: catch it there."""
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            options = {"default_permissions", *plan.options}
-            pyfuse3.init(operations, str(plan.mountpoint), options)
-        except RuntimeError as error:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").split("\n")
-            reasons = [line.strip() for line in lines if line.strip()]
-            raise MountFailed("; ".join(reasons) or str(error)) from error
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _raise_descriptor_limit() -> None:
