@@ -23,6 +23,8 @@ ERRNOS: dict[type[errors.Refused], int] = {
     errors.AttributeNameTooLong: errno.ERANGE,
     errors.AttributeTooLarge: errno.E2BIG,
     errors.NoRoomForAttribute: errno.ENOSPC,
+    # lchown(3p): the file system doesn't support it for a link. `chown -R` goes on after that.
+    errors.LinkUnchangeable: errno.EOPNOTSUPP,
     errors.BadAcl: errno.EINVAL,
     errors.NoDefaultAcl: errno.EACCES,
     errors.LimitReached: errno.EDQUOT,

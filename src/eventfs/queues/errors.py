@@ -75,3 +75,7 @@ class BadAcl(Refused):
 
 class NoDefaultAcl(Refused):
     """Only directories pass a default access control list on."""
+
+
+class LinkUnchangeable(Refused):
+    """`head` and `tail` have no mode, owner or times of their own to change."""

@@ -4,9 +4,9 @@ from stat import S_IFLNK, S_ISVTX
 from typing import NamedTuple, NewType
 
 from eventfs.queues.directory import Dentry, Directory
-from eventfs.queues.errors import Stale
+from eventfs.queues.errors import LinkUnchangeable, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
-from eventfs.queues.ledger import Payer, Uid
+from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name
 from eventfs.queues.xattrs import STICKY
@@ -19,11 +19,58 @@ Owner = NewType("Owner", int)
 Tid = NewType("Tid", int)
 
 
+#: How many sightings are kept per queue, and how many links followed but not opened per mount: more
+#: than consumers compete. Those who look and never unlink would fill the memory otherwise; a thread
+#: that is forgotten unlinks as `rm` does.
+MAX_SIGHTINGS = 1000
+
+
 class Sighting(NamedTuple):
     """A message that a thread has opened through `head` or `tail`, and when (since boot)."""
 
     dentry: Dentry[Message]
     time_ns: int
+
+
+class Sightings:
+    """What was opened through `head` and `tail` of one queue; see `eventfs.queues.sightings`."""
+
+    __slots__ = ("_by_dentry", "_by_key")
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._by_key: dict[tuple[Tid, Name], Sighting] = {}
+        self._by_dentry: dict[Dentry[Message], set[tuple[Tid, Name]]] = {}
+
+    def __len__(self) -> int:
+        """Count the sightings."""
+        return len(self._by_key)
+
+    def find(self, key: tuple[Tid, Name]) -> Sighting | None:
+        """Return what a thread has opened through a link."""
+        return self._by_key.get(key)
+
+    def of(self, dentry: Dentry[Message]) -> list[tuple[Tid, Name]]:
+        """Return who has opened a message, through which links."""
+        return list(self._by_dentry.get(dentry, ()))
+
+    def add(self, key: tuple[Tid, Name], sighting: Sighting) -> None:
+        """Keep a sighting, instead of the oldest if there are too many."""
+        self.drop(key)
+        if len(self._by_key) >= MAX_SIGHTINGS:
+            self.drop(next(iter(self._by_key)))
+        self._by_key[key] = sighting
+        self._by_dentry.setdefault(sighting.dentry, set()).add(key)
+
+    def drop(self, key: tuple[Tid, Name]) -> None:
+        """Forget a sighting, if there is one."""
+        sighting = self._by_key.pop(key, None)
+        if sighting is None:
+            return
+        keys = self._by_dentry[sighting.dentry]
+        keys.remove(key)
+        if not keys:
+            del self._by_dentry[sighting.dentry]
 
 
 class Queue(Directory[Message]):
@@ -40,9 +87,8 @@ class Queue(Directory[Message]):
         # None once the owner is dead.
         self.owner: Owner | None = owner
         # The inodes of `head` and `tail`, as far as somebody has asked for them.
-        self.ends: dict[tuple[Name, Uid], End] = {}
-        # What was opened through them; see `sightings`.
-        self.sightings: dict[tuple[Tid, Name], Sighting] = {}
+        self.ends: dict[tuple[Name, Uid, Gid], End] = {}
+        self.sightings = Sightings()
 
     @property
     def vanished(self) -> bool:
@@ -84,6 +130,18 @@ class End(Inode):
         self.queue = queue
         self.name = name
         self.links = 1
+
+    def chmod(self, mode: Mode, now_ns: int) -> None:
+        """Refuse (LinkUnchangeable)."""
+        raise LinkUnchangeable
+
+    def chown(self, payer: Payer, now_ns: int) -> None:
+        """Refuse (LinkUnchangeable)."""
+        raise LinkUnchangeable
+
+    def set_times(self, atime_ns: int | None, mtime_ns: int | None, now_ns: int) -> None:
+        """Refuse (LinkUnchangeable)."""
+        raise LinkUnchangeable
 
     @property
     def dentry(self) -> Dentry[Message]:

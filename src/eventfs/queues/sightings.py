@@ -10,19 +10,14 @@ It is the thread that counts, not the process: threads may be competing consumer
 thread of a process opens and another, which has opened nothing, unlinks, the two work together.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.queue import End, Queue, Sighting, Tid
-
-#: How many sightings are kept per queue, and how many links followed but not opened per mount: more
-#: than consumers compete. Those who look and never unlink would fill the memory otherwise; a thread
-#: that is forgotten unlinks as `rm` does.
-MAX_SIGHTINGS = 1000
+from eventfs.queues.queue import MAX_SIGHTINGS, End, Queue, Sighting, Tid
 
 
 class Threads(Protocol):
@@ -38,23 +33,25 @@ class Threads(Protocol):
         """Tell whether two threads live and belong to the same process."""
 
 
-class Sightings:
-    """Who has opened what through which link."""
+class Watch:
+    """Follows who opens what through which link, and says what they mean to unlink."""
 
     def __init__(self, threads: Threads) -> None:
         """Start with nothing seen."""
         self._threads = threads
+        # Who followed a link and may be about to open what is behind it.
         self._followed: dict[Tid, tuple[Queue, Name, Dentry[Message], Ino]] = {}
 
     def followed(self, tid: Tid, end: End) -> None:
         """Note that a thread was told where `head` or `tail` leads to (Stale in an empty queue)."""
-        queue, name = end.queue, end.name
-        queue.sightings.pop((tid, name), None)
         dentry = end.dentry
         assert dentry.inode is not None
+        end.queue.sightings.drop((tid, end.name))
+        self._followed.pop(tid, None)
+        if len(self._followed) >= MAX_SIGHTINGS:
+            del self._followed[next(iter(self._followed))]
         # By its number: the dentry may have lost its message by the time it is opened.
-        self._followed[tid] = queue, name, dentry, dentry.inode.ino
-        _drop_oldest(self._followed)
+        self._followed[tid] = end.queue, end.name, dentry, dentry.inode.ino
 
     def opened(self, tid: Tid, message: Message) -> None:
         """Note that a thread opened a message: through a link, if it just followed one to it."""
@@ -62,38 +59,28 @@ class Sightings:
             return
         queue, name, dentry, ino = self._followed.pop(tid)
         if ino == message.ino and tid:
-            queue.sightings[tid, name] = Sighting(dentry, self._threads.now_ns())
-            _drop_oldest(queue.sightings)
+            queue.sightings.add((tid, name), Sighting(dentry, self._threads.now_ns()))
 
     def meant(self, tid: Tid, queue: Queue, name: Name) -> Dentry[Message]:
         """Return what a thread that unlinks `head` or `tail` means to unlink (NotFound)."""
-        sighting = queue.sightings.pop((tid, name), None)
+        sighting = queue.sightings.find((tid, name))
         dentry = queue.find(name)
         if dentry is None:
+            queue.sightings.drop((tid, name))
             raise NotFound
-        if sighting is None:
-            for other, link in self._seen(queue, dentry):
-                if self._threads.same_process(tid, other):
-                    del queue.sightings[other, link]
+        if sighting is None or sighting.dentry is dentry:
             return dentry
-        if sighting.dentry.inode is not None:
-            return sighting.dentry
         if self._threads.started_ns(tid) > sighting.time_ns:
-            # Another thread with the id of one that is gone.
+            # Another thread with the number of one that is gone.
             return dentry
-        raise NotFound
+        if sighting.dentry.inode is None:
+            queue.sightings.drop((tid, name))
+            raise NotFound
+        return sighting.dentry
 
     def unlinked(self, tid: Tid, queue: Queue, dentry: Dentry[Message]) -> None:
-        """Note that a thread unlinked a message by its own name."""
-        for seer, link in self._seen(queue, dentry):
-            if seer == tid:
-                del queue.sightings[seer, link]
-
-    @staticmethod
-    def _seen(queue: Queue, dentry: Dentry[Message]) -> list[tuple[Tid, Name]]:
-        return [key for key, sighting in queue.sightings.items() if sighting.dentry is dentry]
-
-
-def _drop_oldest(seen: dict[Any, Any]) -> None:
-    if len(seen) > MAX_SIGHTINGS:
-        del seen[next(iter(seen))]
+        """Note that a thread has unlinked a message: for itself, and for those it works with."""
+        seen = queue.sightings.of(dentry)
+        own = [key for key in seen if key[0] == tid]
+        for key in own or [key for key in seen if self._threads.same_process(tid, key[0])]:
+            queue.sightings.drop(key)

@@ -21,7 +21,7 @@ from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
-from eventfs.queues.sightings import Sightings, Threads
+from eventfs.queues.sightings import Threads, Watch
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
@@ -63,7 +63,7 @@ class Tree:
     ) -> None:
         """Make a tree whose root has the permission bits *mode* and these owners."""
         self.ledger = Ledger(settings)
-        self.sightings = Sightings(threads)
+        self.watch = Watch(threads)
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -231,7 +231,7 @@ class Tree:
             self._found(directory, name)
             raise IsADirectory
         if name in RESERVED:
-            dentry = self.sightings.meant(tid, directory, name)
+            dentry = self.watch.meant(tid, directory, name)
             message = dentry.inode
             assert message is not None
             if directory.mode & S_ISVTX and uid not in (message.uid, directory.uid, 0):
@@ -243,7 +243,7 @@ class Tree:
             dentry = found
             message = dentry.inode
             assert message is not None
-            self.sightings.unlinked(tid, directory, dentry)
+        self.watch.unlinked(tid, directory, dentry)
         self._remove(directory, dentry, now_ns)
         return message
 
@@ -470,11 +470,11 @@ class Tree:
         return Vanished(queue, held)
 
     def _end(self, queue: Queue, name: Name, viewer: Uid) -> End:
-        owner = queue.end_owner(viewer)
-        end = queue.ends.get((name, owner))
+        key = name, queue.end_owner(viewer), queue.gid
+        end = queue.ends.get(key)
         if end is None:
-            payer = self.ledger.payer(owner, queue.gid)
-            end = queue.ends[name, owner] = End(Ino(self._next()), queue, name, payer)
+            payer = self.ledger.payer(*key[1:])
+            end = queue.ends[key] = End(Ino(self._next()), queue, name, payer)
             self._add(end)
         return end
 
@@ -482,7 +482,7 @@ class Tree:
         if inode.holds:
             return
         if isinstance(inode, End):
-            del inode.queue.ends[inode.name, inode.uid]
+            del inode.queue.ends[inode.name, inode.uid, inode.gid]
         elif inode.links:
             return
         del self.inodes[inode.ino]
