@@ -323,6 +323,7 @@ class Operations(pyfuse3.Operations):
         ctx: RequestContext,
     ) -> EntryAttributes:
         inode = self._tree.inodes[ino]
+        self._tree.check_changeable(inode)
         now_ns = time.time_ns()
         if fields.update_size:
             self._tree.truncate(self._message(ino), wanted.st_size, now_ns)

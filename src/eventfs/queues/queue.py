@@ -4,7 +4,7 @@ from stat import S_IFLNK, S_ISVTX
 from typing import NamedTuple, NewType
 
 from eventfs.queues.directory import Dentry, Directory
-from eventfs.queues.errors import LinkUnchangeable, Stale
+from eventfs.queues.errors import Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
@@ -130,18 +130,6 @@ class End(Inode):
         self.queue = queue
         self.name = name
         self.links = 1
-
-    def chmod(self, mode: Mode, now_ns: int) -> None:
-        """Refuse (LinkUnchangeable)."""
-        raise LinkUnchangeable
-
-    def chown(self, payer: Payer, now_ns: int) -> None:
-        """Refuse (LinkUnchangeable)."""
-        raise LinkUnchangeable
-
-    def set_times(self, atime_ns: int | None, mtime_ns: int | None, now_ns: int) -> None:
-        """Refuse (LinkUnchangeable)."""
-        raise LinkUnchangeable
 
     @property
     def dentry(self) -> Dentry[Message]:

@@ -10,6 +10,7 @@ from eventfs.queues.errors import (
     AlreadyExists,
     IsADirectory,
     LimitReached,
+    LinkUnchangeable,
     NoDefaultAcl,
     NotADirectory,
     NotEmpty,
@@ -283,6 +284,12 @@ class Tree:
         self.ledger.stored_bytes += message.stored_bytes - stored
 
     # Attributes
+
+    @staticmethod
+    def check_changeable(inode: Inode) -> None:
+        """Make sure that an inode has a mode, owners and times of its own (LinkUnchangeable)."""
+        if isinstance(inode, End):
+            raise LinkUnchangeable
 
     def chown(self, inode: Inode, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
         """Change user and group, where given; what is charged moves with them (LimitReached)."""
