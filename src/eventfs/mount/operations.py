@@ -129,6 +129,10 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def lookup(self, parent: Ino, name: Name, ctx: RequestContext) -> EntryAttributes:
+        # The reader handed deaths over before it saw that there was a request. That may have been
+        # another one, taken back since by the death of its sender.
+        if deaths := self._owners.deaths():
+            self.owners_died(deaths)
         inode = self._tree.lookup(self._directory(parent), name, Uid(ctx.uid))
         return self._entry(inode)
 

@@ -1,0 +1,66 @@
+"""A request never overtakes a death, even if it takes the place of one that was taken back."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mounts import Child, Mount, wait_until
+
+#: Stops the daemon between seeing that there is a request and reading it, once it is told to.
+STOP_BEFORE_READING = """
+import os, signal
+from eventfs.mount.reader import Reader
+wait_readable = Reader.wait_readable
+async def stop_after(self, fuse_fd):
+    await wait_readable(self, fuse_fd)
+    if os.path.exists(os.environ["STOP"]):
+        os.unlink(os.environ["STOP"])
+        os.kill(os.getpid(), signal.SIGSTOP)
+Reader.wait_readable = stop_after
+"""
+
+#: Makes a queue, and on a word makes a request that it won't see answered.
+OWNER = """
+import os, sys
+os.mkdir(sys.argv[1])
+print("made", flush=True)
+sys.stdin.readline()
+os.stat(sys.argv[1] + "/message")
+"""
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_request_that_takes_the_place_of_a_dead_owners_does_not_find_its_queue(
+    mounter: Callable[..., Mount],
+    start: Callable[..., Child],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = tmp_path / "stop"
+    monkeypatch.setenv("STOP", str(stop))
+    mount = mounter(program=STOP_BEFORE_READING)
+    queue = mount.path / "queue"
+    owner = start(OWNER, queue)
+    # Else the first question would be for the root, and the death be seen before the next.
+    mount.path.stat()
+    stop.touch()
+    assert owner.process.stdin is not None
+    owner.process.stdin.write(b"go\n")
+    owner.process.stdin.flush()
+    wait_until(lambda: state(mount.pid) == "T", "the daemon's stop before it reads")
+    try:
+        owner.end()
+        witness = os.fork()
+        if witness == 0:
+            os._exit(queue.exists())
+        wait_until(lambda: state(witness) in "SD", "the question for the queue")
+    finally:
+        os.kill(mount.pid, signal.SIGCONT)
+    _, status = os.waitpid(witness, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
