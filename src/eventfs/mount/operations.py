@@ -254,7 +254,7 @@ class Operations(pyfuse3.Operations):
     def readlink(self, ino: Ino, ctx: RequestContext) -> Name:
         end = self._tree.inodes[ino]
         assert isinstance(end, End)
-        self._tree.watch.followed(Tid(ctx.pid), end)
+        self._tree.sightings.followed(Tid(ctx.pid), end)
         return end.dentry.name
 
     @_handler
@@ -291,7 +291,7 @@ class Operations(pyfuse3.Operations):
         message = self._message(ino)
         if flags & os.O_TRUNC:
             self._tree.truncate(message, 0, time.time_ns())
-        self._tree.watch.opened(Tid(ctx.pid), message)
+        self._tree.sightings.opened(Tid(ctx.pid), message)
         return self._open(message, flags, bypass=ino in self._bypassing)
 
     @_handler

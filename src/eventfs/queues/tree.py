@@ -64,7 +64,7 @@ class Tree:
     ) -> None:
         """Make a tree whose root has the permission bits *mode* and these owners."""
         self.ledger = Ledger(settings)
-        self.watch = Watch(threads)
+        self.sightings = Watch(threads)
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -232,7 +232,7 @@ class Tree:
             self._found(directory, name)
             raise IsADirectory
         if name in RESERVED:
-            dentry = self.watch.meant(tid, directory, name)
+            dentry = self.sightings.meant(tid, directory, name)
             message = dentry.inode
             assert message is not None
             if directory.mode & S_ISVTX and uid not in (message.uid, directory.uid, 0):
@@ -244,7 +244,7 @@ class Tree:
             dentry = found
             message = dentry.inode
             assert message is not None
-        self.watch.unlinked(tid, directory, dentry)
+        self.sightings.unlinked(tid, directory, dentry)
         self._remove(directory, dentry, now_ns)
         return message
 

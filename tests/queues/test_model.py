@@ -1,0 +1,582 @@
+"""The whole tree against a model that is written the naive way.
+
+The model keeps plain lists, counts links by looking for them, and never frees anything. It knows
+which refusal each operation deserves. After each step, all that can be seen of the tree has to be
+as the model says, so a refused operation must have changed nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from stat import S_IFIFO, S_IFREG, S_ISVTX
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from eventfs.queues import xattrs
+from eventfs.queues.errors import (
+    AlreadyExists,
+    IsADirectory,
+    NameTooLong,
+    NoSuchAttribute,
+    NotADirectory,
+    NotEmpty,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Stale,
+)
+from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.ledger import Uid
+from eventfs.queues.message import Message
+from eventfs.queues.names import HEAD, TAIL
+from eventfs.queues.queue import End, Owner, Queue
+from eventfs.queues.tree import ROOT_INO, Tree
+from eventfs.queues.xattrs import STICKY
+from tests.queues.making import (
+    ALICE,
+    BOB,
+    CAROL,
+    SUPERUSER,
+    THEN,
+    chown,
+    create,
+    entries,
+    link,
+    lookup,
+    make_tree,
+    mkdir,
+    names,
+    rmdir,
+    unlink,
+)
+
+LINKS = (b"head", b"tail")
+RESERVED = (*LINKS, b".pipe", b".lines")
+
+
+@dataclass(eq=False)
+class ModelMessage:
+    real: Message
+    uid: Uid
+    content: bytes = b""
+    holds: int = 0
+    mtime_ns: int = THEN
+    ctime_ns: int = THEN
+
+
+@dataclass(eq=False)
+class ModelQueue:
+    real: Queue
+    name: bytes
+    uid: Uid
+    owner: Owner | None
+    isvtx: bool
+    messages: list[tuple[bytes, ModelMessage]] = field(default_factory=list)
+    sticky: bool = False
+    vanished: bool = False
+    holds: int = 0
+    mtime_ns: int = THEN
+    ctime_ns: int = THEN
+
+    def shown(self, name: bytes) -> int | None:
+        """Return where the message stands that is found as *name*."""
+        if name in LINKS and self.messages:
+            return 0 if name == b"head" else len(self.messages) - 1
+        return next((i for i, (other, _) in enumerate(self.messages) if other == name), None)
+
+
+@dataclass(eq=False)
+class ModelEnd:
+    """A link that somebody holds."""
+
+    real: End
+    queue: ModelQueue
+    name: bytes
+    uid: Uid
+    holds: int = 0
+
+
+ModelInode = ModelQueue | ModelMessage | ModelEnd
+
+
+@dataclass
+class Model:
+    #: All that there ever were.
+    queues: list[ModelQueue] = field(default_factory=list)
+    messages: list[ModelMessage] = field(default_factory=list)
+    ends: list[ModelEnd] = field(default_factory=list)
+    root_mtime_ns: int = THEN
+
+    def in_root(self) -> list[ModelQueue]:
+        return [queue for queue in self.queues if not queue.vanished]
+
+    def known_queues(self) -> list[ModelQueue]:
+        """Those that a request may be about."""
+        return [queue for queue in self.queues if not queue.vanished or queue.holds]
+
+    def links(self, message: ModelMessage) -> int:
+        return sum(other is message for queue in self.queues for _, other in queue.messages)
+
+    def known_messages(self) -> list[ModelMessage]:
+        return [message for message in self.messages if self.links(message) or message.holds]
+
+    def held(self) -> list[ModelInode]:
+        everything: list[ModelInode] = [*self.queues, *self.messages, *self.ends]
+        return [inode for inode in everything if inode.holds]
+
+
+def end_uid(queue: ModelQueue, viewer: Uid) -> Uid:
+    return viewer if queue.isvtx else queue.uid
+
+
+T = TypeVar("T")
+
+
+def one_of_its(choices: Callable[[Model], list[T]]) -> st.SearchStrategy[T]:
+    """Choose among what the machine's model has at that moment."""
+    runner: st.SearchStrategy[TreeAndModel] = st.runner()
+    return runner.flatmap(lambda machine: st.sampled_from(choices(machine.model)))
+
+
+QUEUES = one_of_its(Model.known_queues)
+MESSAGES = one_of_its(Model.known_messages)
+HELD = one_of_its(Model.held)
+
+# Few names, so that they meet.
+QUEUE_NAMES = st.sampled_from([b"p", b"q", b"r", b"head"])
+NAMES = st.sampled_from(
+    [*(b"%d" % number for number in range(6)), *RESERVED, b"x" * 255, b"x" * 256]
+)
+OWNERS = st.sampled_from([Owner(1), Owner(2), Owner(3)])
+USERS = st.sampled_from([SUPERUSER, ALICE, BOB, CAROL])
+
+
+def has_queues(machine: "TreeAndModel") -> bool:
+    return bool(machine.model.known_queues())
+
+
+def has_messages(machine: "TreeAndModel") -> bool:
+    return has_queues(machine) and bool(machine.model.known_messages())
+
+
+class TreeAndModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree: Tree = make_tree()
+        self.model: Model = Model()
+        self.now_ns = THEN
+        #: Who had which number first. The inodes stay in memory, so identity tells them apart.
+        self.numbers: dict[Ino, Inode] = {}
+
+    # Making queues
+
+    @rule(name=QUEUE_NAMES, owner=OWNERS, uid=USERS, isvtx=st.booleans())
+    def mkdir(self, name: bytes, owner: Owner, uid: Uid, *, isvtx: bool) -> None:
+        taken = name in [queue.name for queue in self.model.in_root()]
+        mode = 0o755 | S_ISVTX * isvtx
+        queue = self._do(
+            AlreadyExists if taken else None,
+            lambda: mkdir(self.tree, name, mode=mode, uid=uid, owner=owner, now_ns=self.now_ns),
+        )
+        if queue is not None:  # an empty queue counts as false
+            self.model.root_mtime_ns = self.now_ns
+            made = ModelQueue(queue, name, uid, owner, isvtx)
+            made.mtime_ns = made.ctime_ns = self.now_ns
+            self.model.queues.append(made)
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES)
+    def mkdir_in_a_queue(self, queue: ModelQueue, name: bytes) -> None:
+        refusal = self._refusal_of_new(queue, name) or NotPermitted
+        self._do(refusal, lambda: mkdir(self.tree, name, directory=queue.real))
+
+    @rule(name=st.one_of(QUEUE_NAMES, NAMES))
+    def rmdir(self, name: bytes) -> None:
+        found = [queue for queue in self.model.in_root() if queue.name == name]
+        refusal: type[Refused] | None = None
+        if len(name) > 255:
+            refusal = NameTooLong
+        elif not found:
+            refusal = NotFound
+        elif found[0].messages:
+            refusal = NotEmpty
+        gone = self._do(refusal, lambda: rmdir(self.tree, name, now_ns=self.now_ns))
+        if gone is not None:
+            assert gone is found[0].real
+            self._vanish(found[0])
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES)
+    def rmdir_in_a_queue(self, queue: ModelQueue, name: bytes) -> None:
+        refusal = self._refusal_of_missing(queue, name) or NotADirectory
+        self._do(refusal, lambda: rmdir(self.tree, name, directory=queue.real))
+
+    # Making messages
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES, uid=USERS)
+    def create(self, queue: ModelQueue, name: bytes, uid: Uid) -> None:
+        refusal = self._refusal_of_new(queue, name)
+        if refusal is None and name in RESERVED:
+            refusal = NotPermitted
+        message = self._do(
+            refusal, lambda: create(self.tree, queue.real, name, uid=uid, now_ns=self.now_ns)
+        )
+        if message is not None:
+            made = ModelMessage(message, uid, mtime_ns=self.now_ns, ctime_ns=self.now_ns)
+            self.model.messages.append(made)
+            self._arrive(queue, name, made)
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, count=st.integers(1, 30))
+    def create_many(self, queue: ModelQueue, count: int) -> None:
+        """Make so many that removing them leaves enough holes to be swept."""
+        for _ in range(count):
+            self.create(queue, b"many %d" % len(self.model.messages), ALICE)
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES)
+    def create_a_fifo(self, queue: ModelQueue, name: bytes) -> None:
+        refusal = self._refusal_of_new(queue, name) or NotPermitted
+        self._do(refusal, lambda: create(self.tree, queue.real, name, mode=S_IFIFO | 0o644))
+
+    @rule(name=st.one_of(QUEUE_NAMES, NAMES))
+    def create_in_the_root(self, name: bytes) -> None:
+        refusal: type[Refused] = NotPermitted
+        if len(name) > 255:
+            refusal = NameTooLong
+        elif name in [queue.name for queue in self.model.in_root()]:
+            refusal = AlreadyExists
+        self._do(refusal, lambda: create(self.tree, self.tree.root, name))
+
+    @precondition(has_messages)
+    @rule(message=MESSAGES, queue=QUEUES, name=NAMES)
+    def link(self, message: ModelMessage, queue: ModelQueue, name: bytes) -> None:
+        refusal = self._refusal_of_new(queue, name)
+        if refusal is None and name in RESERVED:
+            refusal = NotPermitted
+        if refusal is None and not self.model.links(message):
+            refusal = NotFound
+        linked = self._do(
+            refusal, lambda: link(self.tree, message.real, queue.real, name, now_ns=self.now_ns)
+        )
+        if linked is not None:
+            assert linked is message.real
+            message.ctime_ns = self.now_ns
+            self._arrive(queue, name, message)
+
+    @precondition(has_queues)
+    @rule(what=QUEUES, queue=QUEUES, name=NAMES)
+    def link_a_queue(self, what: ModelQueue, queue: ModelQueue, name: bytes) -> None:
+        refusal = self._refusal_of_new(queue, name) or NotPermitted
+        self._do(refusal, lambda: link(self.tree, what.real, queue.real, name))
+
+    # Removing messages
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=st.one_of(st.sampled_from(LINKS), NAMES), uid=USERS)
+    def unlink(self, queue: ModelQueue, name: bytes, uid: Uid) -> None:
+        refusal = self._refusal_of_missing(queue, name)
+        place = queue.shown(name)
+        if place is not None and name in LINKS and queue.isvtx:
+            allowed = (queue.uid, queue.messages[place][1].uid, SUPERUSER)
+            refusal = None if uid in allowed else NotPermitted
+        gone = self._do(
+            refusal, lambda: unlink(self.tree, queue.real, name, uid=uid, now_ns=self.now_ns)
+        )
+        if gone is not None:
+            assert place is not None
+            _, message = queue.messages.pop(place)
+            assert gone is message.real
+            message.ctime_ns = queue.mtime_ns = queue.ctime_ns = self.now_ns
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, places=st.lists(st.integers(0, 99), min_size=1, max_size=30))
+    def unlink_many(self, queue: ModelQueue, places: list[int]) -> None:
+        for place in places[: len(queue.messages)]:
+            name, _ = queue.messages[place % len(queue.messages)]
+            self.unlink(queue, name, CAROL)
+
+    @rule(name=st.one_of(QUEUE_NAMES, NAMES))
+    def unlink_in_the_root(self, name: bytes) -> None:
+        refusal: type[Refused] = NotFound
+        if len(name) > 255:
+            refusal = NameTooLong
+        elif name in [queue.name for queue in self.model.in_root()]:
+            refusal = IsADirectory
+        self._do(refusal, lambda: unlink(self.tree, self.tree.root, name))
+
+    # What is done to messages and queues
+
+    @precondition(has_messages)
+    @rule(message=MESSAGES, text=st.binary(min_size=1, max_size=5))
+    def append(self, message: ModelMessage, text: bytes) -> None:
+        self._tick()
+        message.real.write(len(message.content), text, self.now_ns)
+        message.content += text
+        message.mtime_ns = message.ctime_ns = self.now_ns
+
+    @precondition(has_messages)
+    @rule(message=MESSAGES, uid=USERS)
+    def chown(self, message: ModelMessage, uid: Uid) -> None:
+        self._tick()
+        chown(message.real, uid, None, self.now_ns)
+        message.uid = uid
+        message.ctime_ns = self.now_ns
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, isvtx=st.booleans(), uid=USERS)
+    def chmod_and_chown_a_queue(self, queue: ModelQueue, uid: Uid, *, isvtx: bool) -> None:
+        self._tick()
+        queue.real.chmod(Mode(0o755 | S_ISVTX * isvtx), self.now_ns)
+        chown(queue.real, uid, None, self.now_ns)
+        queue.isvtx, queue.uid = isvtx, uid
+        queue.ctime_ns = self.now_ns
+
+    # Fate
+
+    @rule(owner=OWNERS)
+    def owner_died(self, owner: Owner) -> None:
+        self._tick()
+        vanished = self.tree.owner_died(owner, self.now_ns)
+        theirs = [queue for queue in self.model.in_root() if queue.owner == owner]
+        told = {gone.queue: gone.held for gone in vanished}
+        assert len(vanished) == len(told)
+        assert told == {queue.real: self._held_in(queue) for queue in theirs if not queue.sticky}
+        for queue in theirs:
+            queue.owner = None
+            if not queue.sticky:
+                self._vanish(queue)
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, value=st.binary(max_size=2))
+    def make_sticky(self, queue: ModelQueue, value: bytes) -> None:
+        self._tick()
+        xattrs.put(queue.real, STICKY, value, self.now_ns)
+        queue.sticky = True
+        queue.ctime_ns = self.now_ns
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES)
+    def make_unsticky(self, queue: ModelQueue) -> None:
+        told = self._do(
+            None if queue.sticky else NoSuchAttribute,
+            lambda: [self.tree.remove_xattr(queue.real, STICKY, self.now_ns)],
+        )
+        if told is None:
+            return
+        queue.sticky = False
+        queue.ctime_ns = self.now_ns
+        if queue.owner is None and not queue.vanished:
+            assert told == [(queue.real, self._held_in(queue))]
+            self._vanish(queue)
+        else:
+            assert told == [None]
+
+    # Lookups and open handles
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=st.one_of(st.sampled_from(LINKS), NAMES), viewer=USERS)
+    def lookup(self, queue: ModelQueue, name: bytes, viewer: Uid) -> None:
+        found = self._do(
+            self._refusal_of_missing(queue, name),
+            lambda: lookup(self.tree, queue.real, name, viewer=viewer),
+        )
+        if found is not None:
+            self._hold(queue, name, found, viewer)
+
+    @rule(name=QUEUE_NAMES)
+    def lookup_in_the_root(self, name: bytes) -> None:
+        there = [queue for queue in self.model.in_root() if queue.name == name]
+        found = self._do(
+            None if there else NotFound, lambda: lookup(self.tree, self.tree.root, name)
+        )
+        if found is not None:
+            assert found is there[0].real
+            self.tree.hold(found)
+            there[0].holds += 1
+
+    @precondition(has_messages)
+    @rule(message=MESSAGES)
+    def open(self, message: ModelMessage) -> None:
+        self.tree.hold(message.real)
+        message.holds += 1
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, viewer=USERS)
+    def list_as_readdirplus_does(self, queue: ModelQueue, viewer: Uid) -> None:
+        """Each line but the first two is a lookup."""
+        _, _, *lines = list(entries(self.tree, queue.real, viewer=viewer))
+        for line in lines:
+            self._hold(queue, line.name, line.inode, viewer)
+        shown = [name for name, _ in queue.messages]
+        assert [line.name for line in lines] == ([b"head", *shown, b"tail"] if shown else [])
+
+    @precondition(lambda self: self.model.held())
+    @rule(inode=HELD, count=st.integers(1, 3))
+    def let_go(self, inode: ModelInode, count: int) -> None:
+        count = min(count, inode.holds)
+        inode.holds -= count
+        self.tree.unhold(inode.real, count)
+
+    # What must hold after each step
+
+    @invariant()
+    def the_root_has_the_queues_in_order(self) -> None:
+        there = self.model.in_root()
+        assert names(self.tree.root) == [queue.name for queue in there]
+        root = self.tree.root
+        assert root.links == 2 + len(there)
+        assert root.mtime_ns == root.ctime_ns == self.model.root_mtime_ns
+
+    @invariant()
+    def each_queue_has_its_messages_in_order(self) -> None:
+        for queue in self.model.known_queues():
+            real = queue.real
+            assert [(dentry.name, inode) for dentry, inode in real.after(0)] == [
+                (name, message.real) for name, message in queue.messages
+            ]
+            assert (real.vanished, real.links) == (queue.vanished, 0 if queue.vanished else 2)
+            assert (real.mtime_ns, real.ctime_ns) == (queue.mtime_ns, queue.ctime_ns)
+            assert (real.uid, real.is_sticky) == (queue.uid, queue.sticky)
+            if queue.messages:
+                head, tail = real.find(HEAD), real.find(TAIL)
+                assert head is not None
+                assert tail is not None
+                assert (head.name, tail.name) == (queue.messages[0][0], queue.messages[-1][0])
+            else:
+                assert real.find(HEAD) is real.find(TAIL) is None
+
+    @invariant()
+    def each_message_is_what_it_was_made_to_be(self) -> None:
+        for message in self.model.known_messages():
+            real = message.real
+            assert real.links == self.model.links(message)
+            assert real.read(0, 100, self.now_ns) == message.content
+            assert real.size == len(message.content)
+            assert (real.uid, real.mode) == (message.uid, S_IFREG | 0o644)
+            assert (real.mtime_ns, real.ctime_ns) == (message.mtime_ns, message.ctime_ns)
+
+    @invariant()
+    def each_link_leads_to_its_queues_end(self) -> None:
+        for end in self.model.ends:
+            if not end.holds:
+                continue
+            place = end.queue.shown(end.name)
+            if place is None:
+                with pytest.raises(Stale):
+                    _ = end.real.dentry
+            else:
+                assert end.real.dentry.name == end.queue.messages[place][0]
+            assert end.real.uid == end.uid
+
+    @invariant()
+    def in_memory_is_what_has_a_name_or_is_held_and_nothing_else(self) -> None:
+        expected: set[Inode] = {
+            self.tree.root,
+            *(queue.real for queue in self.model.known_queues()),
+            *(message.real for message in self.model.known_messages()),
+            *(end.real for end in self.model.ends if end.holds),
+        }
+        assert set(self.tree.inodes.values()) == expected
+        assert {inode.ino: inode for inode in expected} == self.tree.inodes
+
+    @invariant()
+    def no_inode_number_is_used_twice(self) -> None:
+        for ino, inode in self.tree.inodes.items():
+            assert self.numbers.setdefault(ino, inode) is inode
+
+    @invariant()
+    def the_owners_are_those_of_the_queues_there_are(self) -> None:
+        owners: dict[Owner, set[Queue]] = {}
+        for queue in self.model.in_root():
+            assert queue.real.owner == queue.owner
+            if queue.owner is not None:
+                owners.setdefault(queue.owner, set()).add(queue.real)
+        assert self.tree._owned == owners
+        for number in range(1, 5):
+            assert self.tree.owns(Owner(number)) == (number in owners)
+
+    def teardown(self) -> None:
+        """Let everything go: only the root is left."""
+        for queue in self.model.in_root():
+            if queue.sticky:
+                self.make_unsticky(queue)
+        for number in range(1, 4):
+            self.owner_died(Owner(number))
+        for inode in self.model.held():
+            self.let_go(inode, inode.holds)
+        assert self.tree.inodes == {ROOT_INO: self.tree.root}
+
+    # Inside
+
+    def _tick(self) -> None:
+        self.now_ns += 1
+
+    def _do(self, refusal: type[Refused] | None, action: Callable[[], T]) -> T | None:
+        """Do something that must be refused just so, or not at all."""
+        self._tick()
+        if refusal is None:
+            return action()
+        with pytest.raises(Refused) as caught:
+            action()
+        assert caught.type is refusal
+        return None
+
+    @staticmethod
+    def _refusal_of_new(queue: ModelQueue, name: bytes) -> type[Refused] | None:
+        if len(name) > 255:
+            return NameTooLong
+        if queue.vanished:
+            return NotFound
+        return None if queue.shown(name) is None else AlreadyExists
+
+    @staticmethod
+    def _refusal_of_missing(queue: ModelQueue, name: bytes) -> type[Refused] | None:
+        if len(name) > 255:
+            return NameTooLong
+        return NotFound if queue.shown(name) is None else None
+
+    def _arrive(self, queue: ModelQueue, name: bytes, message: ModelMessage) -> None:
+        queue.messages.append((name, message))
+        queue.mtime_ns = queue.ctime_ns = self.now_ns
+
+    def _vanish(self, queue: ModelQueue) -> None:
+        queue.vanished = True
+        self.model.root_mtime_ns = self.now_ns
+        for _, message in queue.messages:
+            message.ctime_ns = queue.mtime_ns = queue.ctime_ns = self.now_ns
+        queue.messages.clear()
+
+    @staticmethod
+    def _held_in(queue: ModelQueue) -> list[tuple[bytes, Message]]:
+        return [(name, message.real) for name, message in queue.messages if message.holds]
+
+    def _hold(self, queue: ModelQueue, name: bytes, found: Inode, viewer: Uid) -> None:
+        """Count a lookup of what the model finds there too."""
+        self.tree.hold(found)
+        if name not in LINKS:
+            place = queue.shown(name)
+            assert place is not None
+            message = queue.messages[place][1]
+            assert found is message.real
+            message.holds += 1
+            return
+        assert isinstance(found, End)
+        uid = end_uid(queue, viewer)
+        for end in self.model.ends:
+            if (end.queue, end.name, end.uid) == (queue, name, uid) and end.holds:
+                break
+        else:
+            # A number of its own is checked by the invariant.
+            end = ModelEnd(found, queue, name, uid)
+            self.model.ends.append(end)
+        assert found is end.real
+        end.holds += 1
+
+
+TestTreeAndModel = TreeAndModel.TestCase
+TestTreeAndModel.settings = settings(max_examples=100, stateful_step_count=50)
