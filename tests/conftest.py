@@ -2,9 +2,9 @@
 
 import itertools
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from stat import S_IXOTH
 
 import pytest
 
@@ -18,11 +18,12 @@ def mounter(tmp_path: Path) -> Iterator[Callable[..., Mount]]:
     """Mount as often as a test wants; arguments are those of `Mount` after the paths."""
     mounts: list[Mount] = []
 
-    def mount(*arguments: str, program: str = "") -> Mount:
+    def mount(*arguments: str, program: str = "", argv0: tuple[str, ...] = ()) -> Mount:
         number = len(mounts)
         path = tmp_path / f"mount-{number}"
         path.mkdir()
-        mounts.append(Mount(path, tmp_path / f"log-{number}", *arguments, program=program))
+        log = tmp_path / f"log-{number}"
+        mounts.append(Mount(path, log, *arguments, program=program, argv0=argv0))
         return mounts[-1]
 
     yield mount
@@ -43,15 +44,22 @@ def mount(mounter: Callable[..., Mount]) -> Mount:
 
 
 @pytest.fixture(scope="session")
-def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+def public_path() -> Iterator[Path]:
+    """A directory for mounts that all users may use.
+
+    pytest's own are their user's alone: it sees to that whenever it is started.
+    """
+    with tempfile.TemporaryDirectory(prefix="eventfs-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def shared_mount(public_path: Path) -> Iterator[Mount]:
     """One mount for all tests that leave no traces in it, for all users."""
-    path = tmp_path_factory.mktemp("shared")
-    mounted = Mount(path, path.with_suffix(".log"), "-o", "allow_other")
-    # pytest's folders are their owner's alone; tests become other users.
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if not mode & S_IXOTH:
-            parent.chmod(mode | S_IXOTH)
+    path = public_path / "shared"
+    path.mkdir()
+    mounted = Mount(path, public_path / "shared.log", "-o", "allow_other")
     yield mounted
     mounted.unmount()
 

@@ -1,5 +1,6 @@
 """Real mounts for tests: started, waited for, and gone at the end."""
 
+import ctypes
 import os
 import select
 import signal
@@ -23,8 +24,18 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
 
 def is_mounted(path: Path) -> bool:
     """Tell whether something is mounted on *path*."""
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    mounts = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
     return any(line.split()[1] == str(path) for line in mounts)
+
+
+def names(directory: Path) -> list[str]:
+    """List a directory, in the order in which it lists itself."""
+    return [path.name for path in directory.iterdir()]
+
+
+def abort(path: Path) -> None:
+    """Cut a mount off from its daemon, which may hang: all that waits for it, it too, goes on."""
+    ctypes.CDLL(None).umount2(os.fsencode(path), 1)  # MNT_FORCE
 
 
 class Mount:
@@ -33,15 +44,25 @@ class Mount:
     What it logs fails the test at the end, except for what `expected` says.
     """
 
-    def __init__(self, path: Path, log: Path, *arguments: str, program: str = "") -> None:
-        """Mount; *arguments* go to the command, *program* is Python to run before it."""
+    def __init__(
+        self,
+        path: Path,
+        log: Path,
+        *arguments: str,
+        program: str = "",
+        argv0: tuple[str, ...] = (),
+    ) -> None:
+        """Mount; *arguments* go to the command, *program* is Python to run before it.
+
+        *argv0* is a command that starts the daemon and becomes it by exec.
+        """
         self.path = path
         self.log = log
         self.expected: list[str] = []
         code = f"{program}\nimport sys\nfrom eventfs.commands.eventfs import main\nsys.exit(main())"
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, "-f", *arguments, str(path)], stderr=stderr
+                [*argv0, sys.executable, "-c", code, "-f", *arguments, str(path)], stderr=stderr
             )
         wait_until(
             lambda: is_mounted(path) or self.process.poll() is not None, f"the mount on {path}"
@@ -79,6 +100,7 @@ class Mount:
             assert self.process.wait(DEADLINE_S) == 0, self.said()
             assert not is_mounted(self.path), "the daemon left its mount behind"
         finally:
+            abort(self.path)
             self.process.kill()
             self.process.wait()
             while is_mounted(self.path):
@@ -100,6 +122,7 @@ class Child:
             [*argv0, sys.executable, "-c", code, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,  # a buffer would hide lines from select
         )
         self.line = self.read_line()
 

@@ -120,7 +120,8 @@ def unlink(  # noqa: PLR0913  # as unlink(2) and its caller have them
     tid: int = 0,
     now_ns: int = NOW,
 ) -> Message:
-    return tree.unlink(directory, Name(name), uid, Tid(tid), now_ns)
+    _, message = tree.unlink(directory, Name(name), uid, Tid(tid), now_ns)
+    return message
 
 
 def lookup(tree: Tree, directory: Root | Queue, name: bytes, *, viewer: Uid = ALICE) -> Inode:

@@ -166,9 +166,10 @@ def refused(action: Callable[[], object]) -> None:
 
 def open_head(tree: Tree, queue: Queue, tid: Tid) -> None:
     link = end(tree, queue, b"head")
-    tree.sightings.followed(tid, link)
-    assert link.dentry.inode is not None
-    tree.sightings.opened(tid, link.dentry.inode)
+    tree.sightings.follow(tid, link)
+    message = link.dentry(tid).inode
+    assert message is not None
+    tree.sightings.opened(tid, message)
 
 
 OPERATIONS: dict[str, Callable[[Tree, Queue], object]] = {

@@ -53,8 +53,8 @@ def queue(tree: Tree) -> Queue:
 def read_link(tree: Tree, queue: Queue, tid: Tid, name: bytes = b"head") -> Message:
     """Be told where a link leads to, and return what is there."""
     link = end(tree, queue, name)
-    tree.sightings.followed(tid, link)
-    message = link.dentry.inode
+    tree.sightings.follow(tid, link)
+    message = link.dentry(Tid(1)).inode
     assert message is not None
     return message
 

@@ -1,7 +1,9 @@
-"""What the kernel is told without having asked: that a queue has vanished.
+"""What the kernel is told without having asked: that a name is gone.
 
-The kernel remembers names, so a vanished queue's must be taken from it. That is also what tells
-those who watch the queue with inotify (IN_DELETE_SELF).
+The kernel keeps names, if only to ask for them again, and with them the inodes, which keeps those
+in our memory too. So a vanished queue's must be taken from it, and that of a message which was
+popped through `head` or `tail`. That is also what tells those who watch with inotify
+(IN_DELETE_SELF).
 
 The kernel takes the parent directory's lock for it, which may be held by a process that waits for
 an answer of ours. So only the thread of this module sends these notices, never the thread that
@@ -11,13 +13,15 @@ answers requests: it would wait for itself.
 import errno
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import pyfuse3
 
-from eventfs.queues.inode import Ino
+from eventfs.queues.inode import Ino, Inode
+from eventfs.queues.message import Message
 from eventfs.queues.names import Name
 from eventfs.queues.tree import ROOT_INO, Vanished
 
@@ -27,6 +31,18 @@ log = logging.getLogger(__name__)
 #: if somebody holds the directory's lock, and they may be waiting for us.
 SETTLE_S = 0.002
 
+#: How long the names of popped messages are collected, in seconds, and for how many bytes at most:
+#: to wake the thread for each would slow down who pops.
+COLLECT_S = 0.05
+COLLECT_BYTES = 4 * 1024 * 1024
+
+#: What an inode takes besides its content, roughly.
+_INODE_BYTES = 1024
+
+#: When there is nothing to do. ENOENT: the kernel doesn't know the name, or by now another inode by
+#: it. ENOTEMPTY: a name below it was just being looked up. The others: there is no mount any more.
+_IN_VAIN = (errno.ENOENT, errno.ENOTEMPTY, errno.EBADF, errno.ENOTCONN, errno.ENODEV)
+
 
 class Notifier:
     """A thread that sends notices, in order."""
@@ -34,14 +50,27 @@ class Notifier:
     def __init__(self) -> None:
         """Start the thread."""
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._popped: deque[tuple[Ino, Name, Ino]] = deque()
+        self._popped_bytes = 0
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
         self._thread.start()
 
     def vanished(self, vanished: list[Vanished]) -> None:
-        """Tell the kernel of queues that are gone."""
+        """Tell the kernel, at once, of queues that are gone."""
         for queue, held in vanished:
-            children = [(name, message.ino, message.links > 0) for name, message in held]
+            children = [(name, _unless_linked(inode)) for name, inode in held]
             self._jobs.put(partial(_forget_queue, queue.name, queue.ino, children))
+
+    def popped(self, parent: Ino, name: Name, message: Message) -> None:
+        """Tell the kernel, before long, that a message is gone which it didn't unlink itself."""
+        if not self._popped:
+            self._popped_bytes = 0
+            self._jobs.put(_wake)
+        self._popped.append((parent, name, _unless_linked(message)))
+        self._popped_bytes += message.size + _INODE_BYTES
+        if self._popped_bytes > COLLECT_BYTES:
+            self._popped_bytes = 0
+            self._jobs.put(self._forget_popped)
 
     def forget_names(self, parent: Ino, names: list[Name]) -> None:
         """Make the kernel look up *names* again."""
@@ -49,7 +78,7 @@ class Notifier:
             self._jobs.put(partial(_forget_name, parent, name, Ino(0)))
 
     def settle(self) -> None:
-        """Wait until all that was told so far is sent, but no longer than SETTLE_S."""
+        """Wait until all that was to be told at once is sent, but no longer than SETTLE_S."""
         done = threading.Event()
         self._jobs.put(done.set)
         done.wait(SETTLE_S)
@@ -65,43 +94,53 @@ class Notifier:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            job = self._next_job()
+            if job is None:
+                return
             try:
                 job()
             except Exception:
                 log.exception("a notice to the kernel failed")
 
+    def _next_job(self) -> Callable[[], object] | None:
+        try:
+            return self._jobs.get(timeout=COLLECT_S if self._popped else None)
+        except Empty:
+            return self._forget_popped
 
-def _forget_queue(name: Name, ino: Ino, children: list[tuple[Name, Ino, bool]]) -> None:
+    def _forget_popped(self) -> None:
+        for _ in range(len(self._popped)):
+            _forget_name(*self._popped.popleft())
+
+
+def _wake() -> None:
+    """Do nothing; the thread looks at what was popped then."""
+
+
+def _unless_linked(inode: Inode) -> Ino:
+    """Return the number by which the kernel is to take the inode for deleted, 0 if it isn't.
+
+    One that has a name elsewhere must not be: the kernel wouldn't let anyone link it again.
+    """
+    return Ino(0) if inode.links else inode.ino
+
+
+def _forget_queue(name: Name, ino: Ino, children: list[tuple[Name, Ino]]) -> None:
     """Take a queue's name from the kernel.
 
-    That fails with ENOTEMPTY as long as the kernel keeps names below it. It drops those that nobody
-    uses by itself; what is left are messages that are open or watched.
+    Its children come first: while the kernel uses names below it, it drops the name without telling
+    those who watch.
     """
-    if _forget_name(ROOT_INO, name, ino):
-        return
-    for child, child_ino, has_links in children:
-        # A message that has a name elsewhere isn't deleted: the kernel would take it for unlinked.
-        _forget_name(ino, child, Ino(0) if has_links else child_ino)
-    if not _forget_name(ROOT_INO, name, ino):
-        log.warning("the kernel keeps the vanished queue %r", name)
+    for child, child_ino in children:
+        _forget_name(ino, child, child_ino)
+    _forget_name(ROOT_INO, name, ino)
 
 
-def _forget_name(parent: Ino, name: Name, ino: Ino) -> bool:
-    """Take a name from the kernel; tell whether it is gone."""
+def _forget_name(parent: Ino, name: Name, ino: Ino) -> None:
+    """Take a name from the kernel; with *ino*, tell it that the inode is deleted."""
     try:
         pyfuse3.invalidate_entry(parent, name, ino)
     except OSError as error:
-        # ENOENT: the kernel doesn't know it (any more). ENOTDIR and EBADF, ENOTCONN: it knows it by
-        # another inode by now, or the mount is gone.
-        if error.errno == errno.ENOTEMPTY:
-            return False
-        if error.errno not in (
-            errno.ENOENT,
-            errno.ENOTDIR,
-            errno.EBADF,
-            errno.ENOTCONN,
-            errno.ENODEV,
-        ):
+        if error.errno not in _IN_VAIN:
             raise
-    return True

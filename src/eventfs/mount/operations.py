@@ -49,7 +49,7 @@ from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
-from eventfs.queues.names import MAX_NAME_BYTES, PARENT, RESERVED, SELF, Name
+from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
 from eventfs.queues.tree import Tree, Vanished
 
@@ -123,7 +123,13 @@ class Operations(pyfuse3.Operations):
     def owners_died(self, owners: list[Owner]) -> None:
         """Let the queues of dead processes vanish, from the tree and from the kernel."""
         now_ns = time.time_ns()
-        self._announce([gone for owner in owners for gone in self._tree.owner_died(owner, now_ns)])
+        try:
+            self._announce(
+                [gone for owner in owners for gone in self._tree.owner_died(owner, now_ns)]
+            )
+        except Exception:
+            # Nobody waits for an answer, and the requests that wait must have theirs.
+            log.exception("the death of an owner wasn't dealt with")
 
     # Names
 
@@ -244,18 +250,18 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def unlink(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
-        message = self._tree.unlink(
+        gone, message = self._tree.unlink(
             self._directory(parent), name, Uid(ctx.uid), Tid(ctx.pid), time.time_ns()
         )
-        if name in RESERVED and message.opens:
+        if gone != name and message.holds:
             self._invalidate_attributes(message)
+            self._notifier.popped(parent, gone, message)
 
     @_handler
     def readlink(self, ino: Ino, ctx: RequestContext) -> Name:
         end = self._tree.inodes[ino]
         assert isinstance(end, End)
-        self._tree.sightings.followed(Tid(ctx.pid), end)
-        return end.dentry.name
+        return self._tree.sightings.follow(Tid(ctx.pid), end)
 
     @_handler
     def opendir(self, ino: Ino, ctx: RequestContext) -> int:
@@ -315,7 +321,10 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def getattr(self, ino: Ino, ctx: RequestContext) -> EntryAttributes:
-        return self._fill(self._tree.inodes[ino])
+        inode = self._tree.inodes[ino]
+        if isinstance(inode, End):
+            inode.dentry(Tid(ctx.pid))
+        return self._fill(inode)
 
     @_handler
     def setattr(
@@ -445,9 +454,8 @@ class Operations(pyfuse3.Operations):
         if vanished:
             self._invalidate_attributes(self._tree.root)
         for _, held in vanished:
-            for _, message in held:
-                if message.opens:
-                    self._invalidate_attributes(message)
+            for _, inode in held:
+                self._invalidate_attributes(inode)
         known = [gone for gone in vanished if gone.queue.holds]
         if known:
             self._notifier.vanished(known)
@@ -456,7 +464,7 @@ class Operations(pyfuse3.Operations):
             self._notifier.settle()
 
     def _invalidate_attributes(self, inode: Inode) -> None:
-        """Make the kernel ask again. The inode is in use, so this takes no lock and can't wait."""
+        """Make the kernel ask again; this takes no lock, and so doesn't wait for anybody."""
         try:
             pyfuse3.invalidate_inode(inode.ino, attr_only=True)
         except OSError as error:

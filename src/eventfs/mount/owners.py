@@ -259,6 +259,9 @@ class PolledOwners:
 
 def _is_dead(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        # is_running compares start times, so it isn't fooled by a reused id.
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        # is_running compares start times, so it isn't fooled by a reused id. A process whose first
+        # thread has ended looks like a zombie, but lives on in the others.
+        return not process.is_running() or (
+            process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1
+        )
     return True

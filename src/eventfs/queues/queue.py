@@ -4,7 +4,7 @@ from stat import S_IFLNK, S_ISVTX
 from typing import NamedTuple, NewType
 
 from eventfs.queues.directory import Dentry, Directory
-from eventfs.queues.errors import Stale
+from eventfs.queues.errors import NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
@@ -122,7 +122,7 @@ class Queue(Directory[Message]):
 class End(Inode):
     """The symlink `head` or `tail`: there while its queue has messages, and without a state."""
 
-    __slots__ = ("name", "queue")
+    __slots__ = ("_told_stale", "name", "queue")
 
     def __init__(self, ino: Ino, queue: Queue, name: Name, payer: Payer) -> None:
         """Make the link *name* of *queue*, owned by *payer*."""
@@ -130,23 +130,30 @@ class End(Inode):
         self.queue = queue
         self.name = name
         self.links = 1
+        self._told_stale: Tid | None = None
 
-    @property
-    def dentry(self) -> Dentry[Message]:
-        """The message behind the link.
+    def dentry(self, tid: Tid) -> Dentry[Message]:
+        """Return the message behind the link, for the thread *tid*.
 
-        Stale where the queue is empty: only a kernel that still knows the link from better times
-        asks that, and the error makes it look the name up again.
+        In an empty queue that is Stale: a kernel that asks still knows the link from better times,
+        and the error makes it look the name up again. If that thread asks for a second time, the
+        queue was filled and emptied once more in between, and the answer is NotFound: the kernel
+        would hand another Stale on to its caller.
         """
         dentry = self.queue.find(self.name)
-        if dentry is None:
-            raise Stale
-        return dentry
+        if dentry is not None:
+            return dentry
+        if self._told_stale == tid:
+            self._told_stale = None
+            raise NotFound
+        self._told_stale = tid
+        raise Stale
 
     @property
     def size(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
         """The length of the target's name."""
-        return len(self.dentry.name)
+        dentry = self.queue.find(self.name)
+        return 0 if dentry is None else len(dentry.name)
 
 
 class Root(Directory[Queue]):

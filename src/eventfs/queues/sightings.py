@@ -42,9 +42,9 @@ class Watch:
         # Who followed a link and may be about to open what is behind it.
         self._followed: dict[Tid, tuple[Queue, Name, Dentry[Message], Ino]] = {}
 
-    def followed(self, tid: Tid, end: End) -> None:
-        """Note that a thread was told where `head` or `tail` leads to (Stale in an empty queue)."""
-        dentry = end.dentry
+    def follow(self, tid: Tid, end: End) -> Name:
+        """Tell a thread where `head` or `tail` leads to (errors as for `End.dentry`)."""
+        dentry = end.dentry(tid)
         assert dentry.inode is not None
         end.queue.sightings.drop((tid, end.name))
         self._followed.pop(tid, None)
@@ -52,6 +52,7 @@ class Watch:
             del self._followed[next(iter(self._followed))]
         # By its number: the dentry may have lost its message by the time it is opened.
         self._followed[tid] = end.queue, end.name, dentry, dentry.inode.ino
+        return dentry.name
 
     def opened(self, tid: Tid, message: Message) -> None:
         """Note that a thread opened a message: through a link, if it just followed one to it."""

@@ -41,10 +41,10 @@ class Entry(NamedTuple):
 
 
 class Vanished(NamedTuple):
-    """A queue that is gone, with the messages in it that somebody held, and their names."""
+    """A queue that is gone, with what was in it that somebody held, and the names."""
 
     queue: Queue
-    held: list[tuple[Name, Message]]
+    held: list[tuple[Name, Inode]]
 
 
 class Room(NamedTuple):
@@ -219,8 +219,10 @@ class Tree:
 
     def unlink(
         self, directory: Root | Queue, name: Name, uid: Uid, tid: Tid, now_ns: int
-    ) -> Message:
-        """Remove a message by its name, or the one behind `head` or `tail`; return it.
+    ) -> tuple[Name, Message]:
+        """Remove a message by its name, or the one behind `head` or `tail`.
+
+        Returns the name that is gone, and the message.
 
         The caller's thread *tid* tells which one it means by a link (see `sightings`). Refused with
         NotFound; NameTooLong; IsADirectory for a queue; NotPermitted through `head` or `tail` of a
@@ -246,7 +248,7 @@ class Tree:
             assert message is not None
         self.sightings.unlinked(tid, directory, dentry)
         self._remove(directory, dentry, now_ns)
-        return message
+        return dentry.name, message
 
     # Content
 
@@ -466,13 +468,16 @@ class Tree:
             owned.remove(queue)
             if not owned:
                 del self._owned[queue.owner]
-        queue.links = 0
         queue.payer.refund_dir()
         queue.payer.pay_bytes(-_charged_bytes(queue))
-        held = [(dentry.name, message) for dentry, message in queue.after(0) if message.holds]
+        held: list[tuple[Name, Inode]] = [
+            *((dentry.name, message) for dentry, message in queue.after(0) if message.holds),
+            *((end.name, end) for end in queue.ends.values() if end.holds),
+        ]
         while (last := queue.newest) is not None:
             self._remove(queue, last, now_ns)
         for inode in (*queue.ends.values(), queue):
+            inode.links = 0
             self._free_unused(inode)
         return Vanished(queue, held)
 
