@@ -34,3 +34,10 @@ def other_queue(tree: Tree) -> Queue:
 def message(tree: Tree, queue: Queue) -> Message:
     """The queue's only message."""
     return making.create(tree, queue)
+
+
+@pytest.fixture(params=[making.add_by_create, making.add_by_link], ids=["create", "link"])
+def add(request: pytest.FixtureRequest) -> making.Adder:
+    """Each way to give a message a name."""
+    adder: making.Adder = request.param
+    return adder

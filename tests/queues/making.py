@@ -1,6 +1,6 @@
 """The rules' verbs with the arguments that a test doesn't care about filled in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
 
@@ -34,6 +34,7 @@ class FakeThreads:
         self.clock_ns = 100
         self.starts_ns: dict[int, int] = {}
         self.processes: dict[int, int] = {}
+        self.privileged: set[int] = set()
 
     def now_ns(self) -> int:
         self.clock_ns += 1
@@ -41,6 +42,9 @@ class FakeThreads:
 
     def started_ns(self, tid: int) -> int:
         return self.starts_ns.get(tid, 0)
+
+    def owns_all(self, tid: int, uid: int, gid: int) -> bool:
+        return tid in self.privileged
 
     def same_process(self, one: int, other: int) -> bool:
         return self.processes.get(one, one) == self.processes.get(other, other)
@@ -101,14 +105,35 @@ def create(  # noqa: PLR0913  # as mknod(2) and its caller have them
     return tree.create(directory, Name(name), Mode(mode), uid, gid, now_ns)
 
 
+#: Each way to give a message a name.
+Adder = Callable[[Tree, Root | Queue, bytes], Message]
+
+
+def add_by_create(tree: Tree, directory: Root | Queue, name: bytes) -> Message:
+    return create(tree, directory, name)
+
+
+def add_by_link(tree: Tree, directory: Root | Queue, name: bytes) -> Message:
+    """Link a message that is elsewhere."""
+    elsewhere = mkdir(tree, b"elsewhere")
+    return link(tree, create(tree, elsewhere), directory, name)
+
+
 def fill(tree: Tree, directory: Queue, *names: bytes) -> list[Message]:
     return [create(tree, directory, name) for name in names]
 
 
-def link(
-    tree: Tree, inode: Inode, directory: Root | Queue, name: bytes, *, now_ns: int = NOW
+def link(  # noqa: PLR0913  # as link(2) and its caller have them
+    tree: Tree,
+    inode: Inode,
+    directory: Root | Queue,
+    name: bytes,
+    *,
+    uid: Uid = ALICE,
+    gid: Gid = USERS,
+    now_ns: int = NOW,
 ) -> Message:
-    return tree.link(inode, directory, Name(name), ALICE, USERS, now_ns)
+    return tree.link(inode, directory, Name(name), uid, gid, now_ns)
 
 
 def unlink(  # noqa: PLR0913  # as unlink(2) and its caller have them

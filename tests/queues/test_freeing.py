@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from eventfs.queues import tree as tree_module
 from eventfs.queues import xattrs
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.message import Message
@@ -271,22 +272,35 @@ def test_after_any_amount_of_work_only_the_root_is_left() -> None:
     assert not tree.owns(OWNER)
 
 
-def test_what_is_freed_is_freed_without_the_garbage_collector() -> None:
+def test_what_is_freed_is_freed_without_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # Else a message's bytes would stay until the collector comes by.
+    freed = []
+
+    class WatchedMessage(Message):
+        def __del__(self) -> None:
+            freed.append(self.ino)
+
+    class WatchedQueue(Queue):
+        def __del__(self) -> None:
+            freed.append(self.ino)
+
+    monkeypatch.setattr(tree_module, "Message", WatchedMessage)
+    monkeypatch.setattr(tree_module, "Queue", WatchedQueue)
     tree = make_tree()
-    gc.collect()
     gc.disable()
     try:
         queue = mkdir(tree)
-        for message in fill(tree, queue, b"a", b"b", b"c"):
-            message.write(0, b"text", NOW)
-            tree.hold(message)
-            tree.unhold(message)
-        del message
+        for name in (b"a", b"b", b"c"):
+            create(tree, queue, name)
+        numbers = sorted(tree.inodes)[1:]
+        tree.hold(end(tree, queue, b"head"))
+        tree.unhold(end(tree, queue, b"head"))
         unlink(tree, queue, b"a")
-        tree.owner_died(OWNER, NOW)
+        assert freed == [numbers[1]]
         del queue
-        left = [inode for inode in gc.get_objects() if isinstance(inode, Message | Queue)]
-        assert left == []
+        tree.owner_died(OWNER, NOW)
+        assert sorted(freed) == numbers
     finally:
         gc.enable()

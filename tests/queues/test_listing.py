@@ -199,11 +199,20 @@ def test_a_reader_of_a_queue_loses_nothing_and_sees_nothing_twice(
     tree = make_tree()
     queue = mkdir(tree)
     before = [b"%d" % number for number in range(count)]
+    # A message that is older than all others, and comes by another name each time.
+    oldest = create(tree, mkdir(tree, b"elsewhere"))
     fill(tree, queue, *before)
+
+    def make(name: bytes) -> None:
+        if name.endswith(b"2"):
+            link(tree, oldest, queue, name)
+        else:
+            create(tree, queue, name)
+
     story = Story(
         tree,
         queue,
-        make=lambda name: create(tree, queue, name),
+        make=make,
         remove=lambda name: unlink(tree, queue, name),
     )
     story.play(steps)
@@ -243,6 +252,18 @@ def test_a_reader_who_paused_sees_what_arrived_meanwhile(tree: Tree, queue: Queu
         b"c",
         b"tail",
     ]
+
+
+def test_a_reader_who_paused_sees_a_link_to_an_old_message_that_arrived_meanwhile(
+    tree: Tree, queue: Queue, other_queue: Queue
+) -> None:
+    # Its place is its own: not that of its inode's first name.
+    old = create(tree, other_queue)
+    fill(tree, queue, b"a", b"b")
+    place = some(entries(tree, queue), 4)[-1].place
+    link(tree, old, queue, b"c")
+    rest = [line.name for line in entries(tree, queue, after=place)]
+    assert rest == [b"b", b"c", b"tail"]
 
 
 def test_a_reader_who_paused_in_a_queue_that_vanished_sees_nothing_more(

@@ -1,5 +1,7 @@
 """Extended attributes: the `user.` namespace, with Linux's limits."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from eventfs.queues import xattrs
@@ -142,6 +144,18 @@ def test_no_more_names_are_taken_than_can_be_listed(inode: Inode) -> None:
     fill_list(inode)
     with pytest.raises(NoRoomForAttribute):
         xattrs.put(inode, b"user.x", b"", NOW)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(154, True), (155, False)])
+def test_the_last_byte_of_the_list_can_be_used(
+    message: Message, length: int, *, fits: bool
+) -> None:
+    fill_list(message)
+    xattrs.remove(message, xattrs.names(message)[0], NOW)
+    # That made room for 256 bytes, each name's final zero included; now it is 155.
+    xattrs.put(message, b"user." + b"x" * 95, b"", NOW)
+    with nullcontext() if fits else pytest.raises(NoRoomForAttribute):
+        xattrs.put(message, b"user." + b"y" * (length - 5), b"", NOW)
 
 
 def test_a_value_can_be_replaced_where_no_name_fits_any_more(inode: Inode) -> None:

@@ -1,10 +1,12 @@
 """eventfs: mount a filesystem in which each directory is a message queue."""
 
 import argparse
+import contextlib
 import errno
 import logging
 import logging.handlers
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -15,7 +17,7 @@ from typing import NoReturn
 
 from eventfs import config
 from eventfs.commands import options
-from eventfs.mount import mounting, session
+from eventfs.mount import mounting, owners, session
 from eventfs.queues.ledger import Settings
 
 #: Where the system's log takes messages, if there is one.
@@ -61,6 +63,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    _open_standard_descriptors()
     arguments = _parse(argv)
     try:
         if arguments.check_config:
@@ -75,9 +78,16 @@ def main(argv: list[str] | None = None) -> int:
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    except (options.OptionError, _Failed, mounting.MountFailed) as error:
+    except (options.OptionError, _Failed, mounting.MountFailed, OSError) as error:
         print(f"eventfs: {error}", file=sys.stderr)
         return 1
+
+
+def _open_standard_descriptors() -> None:
+    """Make sure that nothing else gets their numbers, where the caller has closed them."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # stderr
+        pass
+    os.close(fd)
 
 
 def _plan(arguments: argparse.Namespace) -> session.Plan:
@@ -98,7 +108,7 @@ def _plan(arguments: argparse.Namespace) -> session.Plan:
     read_settings()
     _check(mountpoint)
     return session.Plan(
-        Path(mountpoint).absolute(),
+        Path(mountpoint).resolve(),
         read_settings,
         asked.fuse,
         asked.root_mode,
@@ -143,23 +153,36 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _check(mountpoint: str) -> None:
     """Complain of what would keep the mount from working, in better words than the kernel's."""
+    if not mountpoint:
+        raise _Failed("the mountpoint '' doesn't exist; name a directory")
     try:
-        # As a path walk into it would see it: stat alone needs no right to the directory.
         if not S_ISDIR(Path(mountpoint).stat().st_mode):
             raise _Failed(f"{mountpoint} is no directory; give an (empty) directory to mount on")
         # As who walks into it would see it: to look at the directory alone needs no right to it.
         Path(mountpoint, "eventfs").exists()
     except FileNotFoundError:
-        raise _Failed(f"{mountpoint} doesn't exist; make it with: mkdir {mountpoint}") from None
+        raise _Failed(
+            f"{mountpoint} doesn't exist; make it with: mkdir {shlex.quote(mountpoint)}"
+        ) from None
     except OSError as error:
         if error.errno == errno.ENOTCONN:
             raise _Failed(
                 f"{mountpoint} is the stale mount of a daemon that died (Transport endpoint is not"
-                f" connected); unmount it with: fusermount3 -u {mountpoint}"
+                f" connected); unmount it with: fusermount3 -u {shlex.quote(mountpoint)}"
             ) from None
-        raise _Failed(f"{mountpoint} can't be used: {error.strerror}") from None
+        raise _Failed(
+            f"{mountpoint} can't be used: {error.strerror}; choose a directory that you may enter"
+        ) from None
+    if not os.access(mountpoint, os.W_OK):
+        raise _Failed(
+            f"{mountpoint} isn't yours to mount on; choose a directory that you may write to"
+        )
     if not Path("/dev/fuse").exists():
         raise _Failed("there is no /dev/fuse; load the kernel module with: modprobe fuse")
+    if not owners.sees_itself():
+        raise _Failed(
+            "/proc shows another pid namespace; mount this one's with: mount -t proc proc /proc"
+        )
     if os.geteuid() != 0 and shutil.which("fusermount3") is None:
         raise _Failed("there is no fusermount3, which mounts for users; install the package fuse3")
 
@@ -194,6 +217,11 @@ _READY = "ready\n"
 
 def _daemon(plan: session.Plan, writer: int) -> int:
     os.setsid()
+    # Nothing of the caller's may stay open for as long as the daemon lives.
+    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208  # their names are numbers
+        if fd > 2 and fd != writer:  # noqa: PLR2004  # the standard ones go when all is well
+            with contextlib.suppress(OSError):
+                os.close(fd)
     if _SYSLOG.exists():
         _log_to(logging.handlers.SysLogHandler(str(_SYSLOG)))
     null = os.open(os.devnull, os.O_RDWR)
@@ -211,7 +239,10 @@ def _daemon(plan: session.Plan, writer: int) -> int:
     except mounting.MountFailed as error:
         os.write(writer, str(error).encode())
         return 1
-    except Exception:
+    except Exception as error:
         logging.getLogger(__name__).exception("the daemon failed")
+        # If the caller is still there, which it isn't once the mount was usable.
+        with contextlib.suppress(OSError):
+            os.write(writer, f"the daemon failed: {error}".encode())
         return 1
     return 0

@@ -7,14 +7,21 @@ from eventfs import config
 from eventfs.mount.session import ROOT_MODE
 from eventfs.queues.inode import Mode
 
-#: Passed on to libfuse, without and with a value.
-_FLAGS = frozenset(
-    (
-        *("allow_other", "allow_root", "auto_unmount", "async", "sync", "dirsync"),
-        *("ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "noatime", "nodiratime"),
-    )
+#: Passed on to the mount: those without a value by pairs of opposites, and those with one.
+_OPPOSITES = (
+    ("ro", "rw"),
+    ("noexec", "exec"),
+    ("nosuid", "suid"),
+    ("nodev", "dev"),
+    ("sync", "async"),
+    ("allow_other", "allow_other"),
+    ("allow_root", "allow_root"),
+    ("auto_unmount", "auto_unmount"),
+    ("dirsync", "dirsync"),
+    ("noatime", "atime"),
 )
-_VALUES = frozenset(("fsname", "max_read", "subtype"))
+_FLAGS = {flag: pair for pair in _OPPOSITES for flag in pair}
+_VALUES = frozenset(("fsname", "subtype"))
 
 #: Our own, with tmpfs's names and meanings: the root's mode, and the mount's limits.
 _OWN = frozenset(("mode", "nr_inodes", "size"))
@@ -24,11 +31,14 @@ _IGNORED = frozenset(
     (
         *("_netdev", "auto", "noauto", "defaults", "nofail", "default_permissions"),
         *("user", "nouser", "users", "owner", "group"),
-        *("atime", "diratime", "lazytime", "nolazytime"),
+        *("diratime", "nodiratime", "lazytime", "nolazytime"),
         *("relatime", "norelatime", "strictatime", "nostrictatime"),
     )
 )
 _IGNORED_PREFIXES = ("x-", "X-", "comment=")
+
+#: An option: a backslash protects whatever follows it, as in libfuse.
+_OPTION = re.compile(r"((?:\\.|[^\\,]|\\$)*)(?:,|$)", re.DOTALL)
 
 
 class OptionError(Exception):
@@ -57,32 +67,30 @@ def parse(texts: list[str], source: str | None) -> MountOptions:
 
     Raises OptionError.
     """
-    fuse = set()
+    flags: dict[tuple[str, str], str] = {}
+    values = {"fsname": re.sub(r"([\\,])", r"\\\1", source or "eventfs"), "subtype": "eventfs"}
     own: dict[str, int] = {}
     debug = False
-    # A backslash protects a comma in a value, as in libfuse.
-    for option in re.split(r"(?<!\\),", ",".join(texts)):
+    for option in (found[1] for text in texts for found in _OPTION.finditer(text)):
         name, equals, value = option.partition("=")
-        if (name in _FLAGS and not equals) or (name in _VALUES and equals):
-            fuse.add(option)
+        if name in _FLAGS and not equals:
+            flags[_FLAGS[name]] = name
+        elif name in _VALUES and value:
+            values[name] = value
         elif option == "debug":
             debug = True
-        elif name in _OWN and equals:
+        elif name in _OWN and value:
             own[name] = _number(name, value)
-        elif name in _FLAGS | _VALUES | _OWN:
-            problem = "takes no value" if equals else f"needs a value: {name}=..."
+        elif name in {*_FLAGS, *_VALUES, *_OWN}:
+            problem = "takes no value" if value else f"needs a value: {name}=..."
             raise OptionError(f"mount option {name!r} {problem}")
         elif option and option not in _IGNORED and not option.startswith(_IGNORED_PREFIXES):
             raise OptionError(f"unknown mount option {name!r}")
+    fuse = {*flags.values(), *(f"{name}={value}" for name, value in values.items())}
     if {"allow_other", "allow_root"} <= fuse:
         raise OptionError("mount options 'allow_other' and 'allow_root' exclude each other")
-    names = {option.partition("=")[0] for option in fuse}
-    if "fsname" not in names:
-        fuse.add("fsname=" + re.sub(r"([\\,])", r"\\\1", source or "eventfs"))
-    if "subtype" not in names:
-        fuse.add("subtype=eventfs")
     return MountOptions(
-        frozenset(fuse),
+        frozenset(fuse - {"atime"}),
         debug,
         Mode(own.get("mode", ROOT_MODE)),
         own.get("size"),

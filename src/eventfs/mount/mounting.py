@@ -9,8 +9,7 @@ to what inherits a list too.
 
 import ctypes
 import os
-import select
-import tempfile
+import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -19,27 +18,19 @@ import pyfuse3
 
 # linux/mount.h
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_SYNCHRONOUS = 1, 2, 4, 8, 16
-_MS_DIRSYNC, _MS_NOATIME, _MS_NODIRATIME, _MS_POSIXACL = 128, 1024, 2048, 1 << 16
+_MS_DIRSYNC, _MS_NOATIME, _MS_POSIXACL = 128, 1024, 1 << 16
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 
-#: Which flag a mount option sets, or clears.
+#: What a mount has unless asked otherwise, and which flag an option sets or clears.
+_DEFAULT_FLAGS = _MS_NOSUID | _MS_NODEV | _MS_POSIXACL
 _SET = {
     "ro": _MS_RDONLY,
-    "nosuid": _MS_NOSUID,
-    "nodev": _MS_NODEV,
     "noexec": _MS_NOEXEC,
     "sync": _MS_SYNCHRONOUS,
     "dirsync": _MS_DIRSYNC,
     "noatime": _MS_NOATIME,
-    "nodiratime": _MS_NODIRATIME,
 }
-_CLEAR = {
-    "rw": _MS_RDONLY,
-    "suid": _MS_NOSUID,
-    "dev": _MS_NODEV,
-    "exec": _MS_NOEXEC,
-    "async": _MS_SYNCHRONOUS,
-}
+_CLEAR = {"suid": _MS_NOSUID, "dev": _MS_NODEV}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p,) * 3 + (ctypes.c_ulong, ctypes.c_char_p)
@@ -63,13 +54,10 @@ def mount(
 def _mount_as_root(
     operations: pyfuse3.Operations, mountpoint: Path, options: AbstractSet[str]
 ) -> Callable[[], None]:
-    values = {"max_read": "", "fsname": "eventfs", "subtype": "eventfs"}
-    flags = _MS_NOSUID | _MS_NODEV | _MS_POSIXACL
-    # Sorted: clearing comes before setting where somebody asks for both.
-    for option in sorted(options, key=lambda option: option in _SET):
-        name, equals, value = option.partition("=")
-        if equals:
-            values[name] = value.replace("\\,", ",").replace("\\\\", "\\")
+    values = dict(option.split("=", 1) for option in options if "=" in option)
+    source, subtype = (_unprotected(values.get(name, "eventfs")) for name in ("fsname", "subtype"))
+    flags = _DEFAULT_FLAGS
+    for option in options:
         flags = flags & ~_CLEAR.get(option, 0) | _SET.get(option, 0)
     try:
         fuse_fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -79,44 +67,66 @@ def _mount_as_root(
     data += ",default_permissions"
     if options & {"allow_other", "allow_root"}:
         data += ",allow_other"
-    if values["max_read"]:
-        data += f",max_read={values['max_read']}"
     target = os.fsencode(mountpoint)
-    source, kind = os.fsencode(values["fsname"]), os.fsencode(f"fuse.{values['subtype']}")
-    if _libc.mount(source, target, kind, flags, data.encode()) != 0:
+    kind = os.fsencode(f"fuse.{subtype}")
+    if _libc.mount(os.fsencode(source), target, kind, flags, data.encode()) != 0:
         reason = os.strerror(ctypes.get_errno())
         os.close(fuse_fd)
-        raise MountFailed(f"mount on {mountpoint}: {reason}")
+        raise MountFailed(f"mount on {mountpoint}: {reason} (options {', '.join(sorted(options))})")
+
+    device = _device(mountpoint)
 
     def end() -> None:
-        poll = select.poll()
-        poll.register(fuse_fd, 0)
-        # An error is how a mount that somebody has unmounted already shows.
-        if not poll.poll(0):
+        # Somebody may have unmounted it already. If a container still has it mounted, there may be
+        # another by now in its place.
+        if _device(mountpoint) == device:
             _libc.umount2(target, _MNT_DETACH | _UMOUNT_NOFOLLOW)
         pyfuse3.close()
 
     try:
         # libfuse takes a descriptor that is mounted already for a mountpoint.
-        _init(operations, f"/dev/fd/{fuse_fd}", options)
+        _init(operations, f"/dev/fd/{fuse_fd}", options & {"allow_root"})
     except MountFailed:
         _libc.umount2(target, _MNT_DETACH | _UMOUNT_NOFOLLOW)
         raise
     return end
 
 
+def _device(path: Path) -> str | None:
+    """Return the device number of what is mounted on *path*, without asking it; None if unknown."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            about = Path(f"/proc/self/fdinfo/{fd}").read_text()
+        finally:
+            os.close(fd)
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return None
+    mount_id = about.partition("mnt_id:")[2].split(maxsplit=1)[0]
+    fields = (line.split(maxsplit=3) for line in mounts)
+    return next((device for number, _, device, _ in fields if number == mount_id), None)
+
+
+def _unprotected(value: str) -> str:
+    """Take the backslashes off with which an option's value protects commas and backslashes."""
+    return re.sub(r"\\(.)", r"\1", value)
+
+
 def _init(operations: pyfuse3.Operations, mountpoint: str, options: AbstractSet[str]) -> None:
     """Start pyfuse3. What libfuse and fusermount3 say of a failure goes to descriptor 2."""
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            pyfuse3.init(operations, mountpoint, set(options))
-        except RuntimeError as error:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").split("\n")
-            reasons = [line.strip() for line in lines if line.strip()]
-            raise MountFailed("; ".join(reasons) or str(error)) from error
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    said = os.memfd_create("stderr")
+    os.dup2(said, 2)
+    try:
+        pyfuse3.init(operations, mountpoint, set(options))
+    except UnicodeEncodeError as error:
+        raise MountFailed(f"mount options: {error.object!r} isn't ASCII") from error
+    except RuntimeError as error:
+        lines = os.pread(said, 65536, 0).decode(errors="replace").split("\n")
+        reasons = [line.strip() for line in lines if line.strip()]
+        raise MountFailed("; ".join(reasons) or str(error)) from error
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(said)

@@ -101,9 +101,16 @@ class Operations(pyfuse3.Operations):
     enable_acl = True
 
     def __init__(
-        self, tree: Tree, owners: Owners, notifier: Notifier, ready: Callable[[], None]
+        self,
+        tree: Tree,
+        owners: Owners,
+        notifier: Notifier,
+        ready: Callable[[], None],
+        *,
+        noatime: bool,
     ) -> None:
         """Serve *tree*; *ready* is called once the mount is usable."""
+        self._noatime = noatime
         self._tree = tree
         self._owners = owners
         self._notifier = notifier
@@ -276,7 +283,8 @@ class Operations(pyfuse3.Operations):
     @_handler
     def readdir(self, fh: int, start: int, token: ReaddirToken) -> None:
         directory, viewer = self._listings[fh]
-        directory.touch_read(time.time_ns())
+        if not self._noatime:
+            directory.touch_read(time.time_ns())
         for entry in self._tree.entries(directory, start, viewer):
             inode = entry.inode
             if not pyfuse3.readdir_reply(token, entry.name, self._fill(inode), entry.place):
@@ -302,7 +310,9 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def read(self, fh: int, offset: int, length: int) -> bytes:
-        return self._message(Ino(fh >> 1)).read(offset, length, time.time_ns())
+        message = self._message(Ino(fh >> 1))
+        now_ns = message.atime_ns if self._noatime else time.time_ns()
+        return message.read(offset, length, now_ns)
 
     @_handler
     def write(self, fh: int, offset: int, data: bytes) -> int:

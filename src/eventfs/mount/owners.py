@@ -22,6 +22,9 @@ from eventfs.queues.queue import Owner
 #: How often `PolledOwners` looks, in seconds: what a person doesn't notice.
 POLL_S = 0.1
 
+#: linux/capability.h
+_CAP_FOWNER = 3
+
 #: Deaths fetched by one system call; more are fetched by the next.
 _BATCH = 64
 
@@ -66,6 +69,16 @@ def best_owners() -> Owners:
     return PidfdOwners()
 
 
+def sees_itself() -> bool:
+    """Tell whether /proc is that of our pid namespace, so that it knows our callers' ids."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    # Our id in the namespace of this /proc, and in each one below.
+    return len(status.partition("\nNSpid:")[2].partition("\n")[0].split()) == 1
+
+
 def process_of(tid: int) -> int:
     """Return the id of the process (thread group) that the thread *tid* belongs to.
 
@@ -106,6 +119,34 @@ class ProcThreads:
             return process_of(one) == process_of(other)
         except (CallerUnseen, OwnersExhausted):
             return False
+
+    def owns_all(self, tid: int, uid: int, gid: int) -> bool:
+        """Tell whether a thread counts as the owner of what is this user's and this group's.
+
+        That takes CAP_FOWNER in a user namespace that has both ids (capabilities(7)); False where
+        /proc hides it.
+        """
+        try:
+            status = Path(f"/proc/{tid}/status").read_text()
+            effective = int(status.partition("\nCapEff:")[2].split(maxsplit=1)[0], 16)
+            return (
+                bool(effective >> _CAP_FOWNER & 1)
+                and _has_id(tid, "uid_map", uid)
+                and _has_id(tid, "gid_map", gid)
+            )
+        except OSError:
+            return False
+
+
+def _has_id(tid: int, kind: str, number: int) -> bool:
+    """Tell whether the user namespace of a thread has the user or group *number*."""
+    lines = Path(f"/proc/{tid}/{kind}").read_text()
+    # Ours tells of ids in the parent namespace, all others of ids in ours. What reads the same as
+    # ours either is ours, or maps all of our ids.
+    if lines == Path(f"/proc/self/{kind}").read_text():
+        return True
+    ranges = (map(int, line.split()) for line in lines.splitlines())
+    return any(outside <= number < outside + length for _, outside, length in ranges)
 
 
 class PidfdOwners:

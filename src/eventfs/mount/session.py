@@ -70,7 +70,8 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         ProcThreads(),
         time.time_ns(),
     )
-    operations = Operations(tree, owners, notifier, ready)
+    noatime = "noatime" in plan.options
+    operations = Operations(tree, owners, notifier, ready, noatime=noatime)
     reader = Reader(owners, operations.owners_died)
     reader.install()
     if plan.trace:

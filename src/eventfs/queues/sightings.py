@@ -15,6 +15,7 @@ from typing import Protocol
 from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino
+from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
 from eventfs.queues.queue import MAX_SIGHTINGS, End, Queue, Sighting, Tid
@@ -31,6 +32,9 @@ class Threads(Protocol):
 
     def same_process(self, one: Tid, other: Tid) -> bool:
         """Tell whether two threads live and belong to the same process."""
+
+    def owns_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
+        """Tell whether a thread counts as the owner of what is this user's and this group's."""
 
 
 class Watch:

@@ -65,6 +65,7 @@ class Tree:
         """Make a tree whose root has the permission bits *mode* and these owners."""
         self.ledger = Ledger(settings)
         self.sightings = Watch(threads)
+        self._threads = threads
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -226,8 +227,8 @@ class Tree:
 
         The caller's thread *tid* tells which one it means by a link (see `sightings`). Refused with
         NotFound; NameTooLong; IsADirectory for a queue; NotPermitted through `head` or `tail` of a
-        queue with S_ISVTX where neither the message nor the queue is the caller's: the kernel knows
-        only the link, so this is for us to check.
+        queue with S_ISVTX where neither the message nor the queue is the caller's, who has no
+        CAP_FOWNER for the message: the kernel knows only the link, so this is for us to check.
         """
         check_length(name)
         if not isinstance(directory, Queue):
@@ -237,7 +238,11 @@ class Tree:
             dentry = self.sightings.meant(tid, directory, name)
             message = dentry.inode
             assert message is not None
-            if directory.mode & S_ISVTX and uid not in (message.uid, directory.uid, 0):
+            if (
+                directory.mode & S_ISVTX
+                and uid not in (message.uid, directory.uid)
+                and not self._threads.owns_all(tid, message.uid, message.gid)
+            ):
                 raise NotPermitted
         else:
             found = directory.find(name)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.calls import refused
-from tests.mount.daemon import IN_USE, Mounter
+from tests.mount.daemon import IN_USE
 from tests.mount.making import STICKY, is_gone
-from tests.mount.processes import Fork, Forked, wait_until_blocked
-from tests.mounts import Mount, wait_until
+from tests.mount.processes import Forked
+from tests.mounts import Mount
 
 
 def warm(path: Path) -> None:
@@ -113,46 +113,3 @@ def test_what_starts_after_the_last_wait_finds_none_of_many_queues(root: Path) -
             for owner in owners:
                 owner.end()
         assert [path for path in paths if not is_gone(path)] == []
-
-
-#: Lets the daemon wait between learning that there is a request and reading it, as long as the
-#: file argv[-1]/../hold exists; while it waits, there is argv[-1]/../held too.
-HOLD = """
-import pathlib, sys, time
-from eventfs.mount.reader import Reader
-wait_readable = Reader.wait_readable
-directory = pathlib.Path(sys.argv[-1]).parent
-async def wait_and_hold(self, fd):
-    await wait_readable(self, fd)
-    if (directory / "hold").exists():
-        (directory / "held").touch()
-        while (directory / "hold").exists():
-            time.sleep(0.001)
-Reader.wait_readable = wait_and_hold
-"""
-
-
-def test_a_request_that_came_after_a_death_is_not_read_before_it(
-    mounter: Mounter, tmp_path: Path, fork: Fork
-) -> None:
-    """The daemon is told of a request that is then withdrawn: it reads another, newer one."""
-    path = mounter("-o", "allow_other", program=HOLD).path / "fated"
-    owner = fork(path.mkdir)
-    path.stat()  # else the kernel asks for the root's attributes before it asks for the name
-    (tmp_path / "hold").touch()
-    withdrawn = Forked(lambda: os.stat(path))
-    asking = None
-    try:
-        wait_until((tmp_path / "held").exists, "the daemon to be held")
-        withdrawn.end()
-        owner.end()
-        asking = Forked(lambda: os.stat(path))
-        wait_until_blocked(asking.pid)
-        (tmp_path / "hold").unlink()
-        with refused(ENOENT):
-            asking.result()
-    finally:
-        (tmp_path / "hold").unlink(missing_ok=True)
-        withdrawn.end()
-        if asking is not None:
-            asking.end()

@@ -1,6 +1,8 @@
 """Callers that the daemon can't see."""
 
 import os
+import subprocess
+from collections.abc import Iterator
 from errno import EPERM
 from pathlib import Path
 
@@ -10,22 +12,37 @@ from tests.mount.calls import refused
 from tests.mount.daemon import Mounter
 from tests.mount.fate.owners import Start
 from tests.mount.making import is_gone
-from tests.mounts import MAKE_QUEUE, Mount
+from tests.mounts import MAKE_QUEUE, Mount, is_mounted
 
-#: Lets the daemon live in a pid namespace of its own; the process that was started waits for it.
+#: Lets the daemon live in a pid namespace of its own, with the /proc of that; the process that was
+#: started waits for it.
 NAMESPACE = """
 import ctypes, os, signal, sys
-assert ctypes.CDLL(None).unshare(0x20000000) == 0  # CLONE_NEWPID
+NEWNS, NEWPID, PRIVATE = 0x20000, 0x20000000, 1 << 18  # linux/sched.h, linux/mount.h
+libc = ctypes.CDLL(None)
+assert libc.unshare(NEWNS | NEWPID) == 0
 child = os.fork()
 if child:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert libc.mount(None, b"/proc", None, PRIVATE, None) == 0
+assert libc.mount(b"proc", b"/proc", b"proc", 0, None) == 0
 """
 
 
 @pytest.fixture
-def blind_mount(mounter: Mounter) -> Mount:
+def shared_tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """The test's directory, in which mounts of other mount namespaces show too."""
+    subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
+    subprocess.run(["mount", "--make-shared", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.fixture
+def blind_mount(shared_tmp_path: Path, mounter: Mounter) -> Mount:
     """A mount whose daemon lives in a pid namespace below ours."""
+    assert is_mounted(shared_tmp_path)
     return mounter("-o", "allow_other", program=NAMESPACE)
 
 

@@ -1,10 +1,12 @@
 """`head` and `tail`: what they are, and that nobody can make them."""
 
 import os
+import subprocess
 from errno import (
     EEXIST,
     ELOOP,
     ENOENT,
+    EOPNOTSUPP,
     EPERM,
 )
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.mount.calls import (
     link_following,
     refused,
 )
+from tests.mount.daemon import wait_until_empty
 from tests.mount.making import (
     MAKE_FILE,
     MAKE_NEW,
@@ -25,7 +28,7 @@ from tests.mount.making import (
     listed,
     open_with,
 )
-from tests.mount.processes import ALICE
+from tests.mount.processes import ALICE, BOB
 from tests.mounts import Mount
 
 
@@ -129,13 +132,17 @@ ASK_END: dict[str, Call] = {
     "lchown": lambda path: os.lchown(path, 0, 0),
     "utime": lambda path: os.utime(path, follow_symlinks=False),
     "listxattr": lambda path: os.listxattr(path, follow_symlinks=False),
+}
+
+#: What the kernel answers itself if it knows the link.
+ASK_KERNEL: dict[str, Call] = {
     "O_NOFOLLOW": lambda path: open_with(path, os.O_NOFOLLOW | os.O_RDONLY),
     "O_PATH": lambda path: open_with(path, os.O_NOFOLLOW | os.O_PATH),
 }
 
 
 @ends
-@each(ASK_END)
+@each({**ASK_END, **ASK_KERNEL})
 def test_an_end_of_an_empty_queue_is_not_there(queue: Path, end: str, call: Call) -> None:
     with refused(ENOENT):
         call(queue / end)
@@ -154,12 +161,42 @@ def test_an_end_of_a_queue_that_became_empty_behind_the_kernels_back_is_not_ther
 
 
 @ends
-def test_an_ends_owner_cannot_be_changed_but_nothing_breaks(mount: Mount, end: str) -> None:
+@each(ASK_KERNEL)
+def test_an_end_that_only_the_kernel_is_asked_for_is_not_there_in_such_a_queue_either(
+    queue: Path, end: str, call: Call
+) -> None:
+    fill(queue, "message")
+    (queue / end).lstat()
+    (queue / "message").unlink()
+    with refused(ENOENT):
+        call(queue / end)
+
+
+#: What a link hasn't got of its own, so that it can't be changed.
+CHANGE_END: dict[str, Call] = {
+    "lchown": lambda path: os.lchown(path, ALICE, ALICE),
+    "utime": lambda path: os.utime(path, (1, 1), follow_symlinks=False),
+}
+
+
+@ends
+@each(CHANGE_END)
+def test_an_end_cannot_be_changed_and_nothing_breaks(mount: Mount, end: str, call: Call) -> None:
     queue = mount.path / "queue"
     queue.mkdir()
     fill(queue, "message")
-    with refused(EPERM):
-        os.lchown(queue / end, ALICE, ALICE)
-    assert (queue / end).lstat().st_uid == os.geteuid()
+    before = (queue / end).lstat()
+    with refused(EOPNOTSUPP):
+        call(queue / end)
+    assert (queue / end).lstat() == before
     (queue / end).unlink()
     queue.rmdir()
+    wait_until_empty(mount)
+
+
+def test_chown_of_a_whole_queue_passes_over_the_ends(queue: Path) -> None:
+    fill(queue, "message")
+    subprocess.run(["chown", "-R", f"{ALICE}:{ALICE}", queue], check=True)
+    subprocess.run(["chown", "-Rh", f"{BOB}:{BOB}", queue], check=True)
+    assert (queue / "message").stat().st_uid == BOB
+    assert queue.stat().st_uid == BOB
