@@ -202,7 +202,7 @@ def end_by_signal(mount: Mount, clients: list[Child], number: signal.Signals) ->
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", range(2))
 def test_a_signal_ends_the_daemon_while_it_is_hammered(
     mounter: Callable[..., Mount], start: Callable[..., Child], number: signal.Signals, round_: int
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_signal_ends_the_daemon_while_it_is_hammered(
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", range(2))
 def test_a_signal_ends_the_daemon_while_queues_vanish(
     mounter: Callable[..., Mount], start: Callable[..., Child], number: signal.Signals, round_: int
 ) -> None:

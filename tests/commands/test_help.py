@@ -1,16 +1,17 @@
 """What --help and --version say."""
 
 import re
+import subprocess
 
 import pytest
 
-from tests.commands.daemons import Commands
+from tests.commands.daemons import EVENTFS, Commands
 
 
-@pytest.fixture
-def help_(commands: Commands) -> str:
-    done = commands.run("--help")
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.fixture(scope="module")
+def help_() -> str:
+    done = subprocess.run([EVENTFS, "--help"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
     return done.stdout
 
 

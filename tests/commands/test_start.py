@@ -22,7 +22,7 @@ def test_the_command_goes_into_the_background(commands: Commands) -> None:
 
 
 def test_the_mount_is_usable_when_the_command_returns(commands: Commands, mountpoint: Path) -> None:
-    for number in range(15):
+    for number in range(10):
         daemon = commands.mount("events")
         (mountpoint / f"queue-{number}").mkdir()
         subprocess.run(["umount", mountpoint], check=True)

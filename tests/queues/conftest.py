@@ -14,8 +14,14 @@ settings.load_profile("rules")
 
 
 @pytest.fixture
-def tree() -> Tree:
-    return making.make_tree()
+def threads() -> making.FakeThreads:
+    """What the tree is told of its callers' threads."""
+    return making.FakeThreads()
+
+
+@pytest.fixture
+def tree(threads: making.FakeThreads) -> Tree:
+    return making.make_tree(threads=threads)
 
 
 @pytest.fixture

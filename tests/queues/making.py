@@ -28,13 +28,16 @@ NOW = 2_000
 
 
 class FakeThreads:
-    """Threads that do as a test says: each one its own process, and there from the start."""
+    """Threads that do as a test says.
+
+    At first each one is its own process, was there from the start, and has no privileges.
+    """
 
     def __init__(self) -> None:
         self.clock_ns = 100
+        self.may_act_for: Callable[[int, Uid, Gid], bool] = lambda _tid, _uid, _gid: False
         self.starts_ns: dict[int, int] = {}
         self.processes: dict[int, int] = {}
-        self.privileged: set[int] = set()
 
     def now_ns(self) -> int:
         self.clock_ns += 1
@@ -43,11 +46,11 @@ class FakeThreads:
     def started_ns(self, tid: int) -> int:
         return self.starts_ns.get(tid, 0)
 
-    def owns_all(self, tid: int, uid: int, gid: int) -> bool:
-        return tid in self.privileged
-
     def same_process(self, one: int, other: int) -> bool:
         return self.processes.get(one, one) == self.processes.get(other, other)
+
+    def owns_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
+        return self.may_act_for(tid, uid, gid)
 
 
 def payer(uid: Uid, gid: Gid) -> Payer:

@@ -43,8 +43,8 @@ from tests.queues.making import (
     ALICE,
     BOB,
     CAROL,
-    SUPERUSER,
     THEN,
+    FakeThreads,
     create,
     entries,
     link,
@@ -88,7 +88,10 @@ NAMES = st.sampled_from(
     [*(b"%d" % number for number in range(5)), *RESERVED, b"x" * 255, b"x" * 256]
 )
 OWNERS = st.sampled_from([Owner(1), Owner(2), Owner(3)])
-USERS = st.sampled_from([SUPERUSER, ALICE, BOB, CAROL])
+USERS = st.sampled_from([ALICE, BOB, CAROL])
+#: None of them follows links, so which one it is tells only what it may do.
+PRIVILEGED = 2
+THREADS = st.sampled_from([0, 1, PRIVILEGED])
 
 
 def spent(account: Account) -> tuple[int, int, int]:
@@ -106,7 +109,9 @@ def has_messages(machine: "TreeAndModel") -> bool:
 class TreeAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.tree: Tree = make_tree()
+        threads = FakeThreads()
+        threads.may_act_for = lambda tid, _uid, _gid: tid == PRIVILEGED
+        self.tree: Tree = make_tree(threads=threads)
         self.model: Model = Model()
         self.now_ns = THEN
         #: Who had which number first. The inodes stay in memory, so identity tells them apart.
@@ -193,15 +198,16 @@ class TreeAndModel(RuleBasedStateMachine):
     # Removing messages
 
     @precondition(has_queues)
-    @rule(queue=QUEUES, name=st.one_of(st.sampled_from(LINKS), NAMES), uid=USERS)
-    def unlink(self, queue: ModelQueue, name: bytes, uid: Uid) -> None:
+    @rule(queue=QUEUES, name=st.one_of(st.sampled_from(LINKS), NAMES), uid=USERS, tid=THREADS)
+    def unlink(self, queue: ModelQueue, name: bytes, uid: Uid, tid: int) -> None:
         refusal = self._refusal_of_missing(queue, name)
         place = queue.shown(name)
         if place is not None and name in LINKS and queue.isvtx:
-            allowed = (queue.uid, queue.messages[place].message.uid, SUPERUSER)
-            refusal = None if uid in allowed else NotPermitted
+            owners = (queue.uid, queue.messages[place].message.uid)
+            refusal = None if uid in owners or tid == PRIVILEGED else NotPermitted
         gone = self._do(
-            refusal, lambda: unlink(self.tree, queue.real, name, uid=uid, now_ns=self.now_ns)
+            refusal,
+            lambda: unlink(self.tree, queue.real, name, uid=uid, tid=tid, now_ns=self.now_ns),
         )
         if gone is not None:
             assert place is not None
@@ -214,7 +220,7 @@ class TreeAndModel(RuleBasedStateMachine):
     def unlink_many(self, queue: ModelQueue, places: list[int]) -> None:
         for place in places[: len(queue.messages)]:
             name = queue.messages[place % len(queue.messages)]
-            self.unlink(queue, name.name, CAROL)
+            self.unlink(queue, name.name, CAROL, 0)
 
     # What never works
 

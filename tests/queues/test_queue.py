@@ -120,6 +120,18 @@ def test_a_thread_that_asks_an_empty_queues_end_again_is_told_that_it_is_not_the
         head.dentry(Tid(1))
 
 
+def test_each_thread_is_told_so_whoever_else_asks(tree: Tree, queue: Queue) -> None:
+    fill(tree, queue, b"a")
+    head = end(tree, queue, b"head")
+    unlink(tree, queue, b"a")
+    for tid in (Tid(1), Tid(2)):
+        with pytest.raises(Stale):
+            head.dentry(tid)
+    for tid in (Tid(1), Tid(2)):
+        with pytest.raises(NotFound):
+            head.dentry(tid)
+
+
 def test_the_end_of_a_queue_that_vanished_is_stale(tree: Tree, queue: Queue) -> None:
     fill(tree, queue, b"a")
     head = end(tree, queue, b"head")

@@ -20,6 +20,8 @@ from tests.queues.making import (
     CAROL,
     NOW,
     SUPERUSER,
+    USERS,
+    FakeThreads,
     chown,
     create,
     end,
@@ -122,8 +124,8 @@ def sticky(tree: Tree) -> Queue:
 
 
 @pytest.mark.parametrize("name", [b"head", b"tail"])
-@pytest.mark.parametrize("uid", [ALICE, BOB, SUPERUSER])
-def test_with_s_isvtx_the_owners_and_the_superuser_may_pop(
+@pytest.mark.parametrize("uid", [ALICE, BOB])
+def test_with_s_isvtx_the_owners_of_the_queue_and_of_the_message_may_pop(
     tree: Tree, sticky: Queue, name: bytes, uid: Uid
 ) -> None:
     unlink(tree, sticky, name, uid=uid)
@@ -131,10 +133,25 @@ def test_with_s_isvtx_the_owners_and_the_superuser_may_pop(
 
 
 @pytest.mark.parametrize("name", [b"head", b"tail"])
-def test_with_s_isvtx_nobody_else_may_pop(tree: Tree, sticky: Queue, name: bytes) -> None:
+@pytest.mark.parametrize("uid", [CAROL, SUPERUSER])
+def test_with_s_isvtx_nobody_else_may_pop(tree: Tree, sticky: Queue, name: bytes, uid: Uid) -> None:
+    # The superuser's number alone is no privilege, in a container for instance.
     with pytest.raises(NotPermitted):
-        unlink(tree, sticky, name, uid=CAROL)
+        unlink(tree, sticky, name, uid=uid)
     assert names(sticky) == [b"bobs"]
+
+
+def test_with_s_isvtx_who_has_the_privilege_for_the_message_may_pop(
+    tree: Tree, threads: FakeThreads, sticky: Queue
+) -> None:
+    create(tree, sticky, b"carols", uid=CAROL)
+    threads.may_act_for = lambda *who: who == (7, BOB, USERS)
+    with pytest.raises(NotPermitted):
+        unlink(tree, sticky, b"tail", uid=SUPERUSER, tid=7)
+    with pytest.raises(NotPermitted):
+        unlink(tree, sticky, b"head", uid=SUPERUSER, tid=8)
+    unlink(tree, sticky, b"head", uid=SUPERUSER, tid=7)
+    assert names(sticky) == [b"carols"]
 
 
 def test_with_s_isvtx_the_right_is_that_to_the_message_behind_the_link(

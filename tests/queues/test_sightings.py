@@ -21,6 +21,7 @@ from tests.queues.making import (
     end,
     fill,
     link,
+    lookup,
     make_tree,
     mkdir,
     names,
@@ -33,16 +34,6 @@ ANONYMOUS = Tid(0)
 
 
 @pytest.fixture
-def threads() -> FakeThreads:
-    return FakeThreads()
-
-
-@pytest.fixture
-def tree(threads: FakeThreads) -> Tree:
-    return make_tree(threads=threads)
-
-
-@pytest.fixture
 def queue(tree: Tree) -> Queue:
     """A queue of a, b and c."""
     queue = mkdir(tree)
@@ -52,10 +43,9 @@ def queue(tree: Tree) -> Queue:
 
 def read_link(tree: Tree, queue: Queue, tid: Tid, name: bytes = b"head") -> Message:
     """Be told where a link leads to, and return what is there."""
-    link = end(tree, queue, name)
-    tree.sightings.follow(tid, link)
-    message = link.dentry(Tid(1)).inode
-    assert message is not None
+    target = tree.sightings.follow(tid, end(tree, queue, name))
+    message = lookup(tree, queue, target)
+    assert isinstance(message, Message)
     return message
 
 

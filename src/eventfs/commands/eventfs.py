@@ -175,7 +175,7 @@ def _check(mountpoint: str) -> None:
         ) from None
     if not os.access(mountpoint, os.W_OK):
         raise _Failed(
-            f"{mountpoint} isn't yours to mount on; choose a directory that you may write to"
+            f"you have no write access to {mountpoint}; choose a directory of your own to mount on"
         )
     if not Path("/dev/fuse").exists():
         raise _Failed("there is no /dev/fuse; load the kernel module with: modprobe fuse")
@@ -240,7 +240,8 @@ def _daemon(plan: session.Plan, writer: int) -> int:
         os.write(writer, str(error).encode())
         return 1
     except Exception as error:
-        logging.getLogger(__name__).exception("the daemon failed")
+        if not isinstance(error, OSError):
+            logging.getLogger(__name__).exception("the daemon failed")
         # If the caller is still there, which it isn't once the mount was usable.
         with contextlib.suppress(OSError):
             os.write(writer, f"the daemon failed: {error}".encode())

@@ -5,6 +5,7 @@
 - `owners`: which process made a queue, and when it dies; all that is specific to one system
 - `reader`: the event loop behind pyfuse3
 - `notifier`: what the kernel is told that it didn't ask for
+- `lifeline`: what becomes of those who wait when the daemon is killed
 - `mounting`: how the mount comes to be, and goes
 - `session`: from mounting to unmounting
 """

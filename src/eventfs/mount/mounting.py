@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pyfuse3
 
+from eventfs.mount import lifeline
+
 # linux/mount.h
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_SYNCHRONOUS = 1, 2, 4, 8, 16
 _MS_DIRSYNC, _MS_NOATIME, _MS_POSIXACL = 128, 1024, 1 << 16
@@ -46,9 +48,17 @@ def mount(
 ) -> Callable[[], None]:
     """Mount; return what unmounts and ends pyfuse3's session (MountFailed)."""
     if os.geteuid() == 0 and "auto_unmount" not in options:
-        return _mount_as_root(operations, mountpoint, options)
-    _init(operations, str(mountpoint), {*options, "default_permissions"})
-    return pyfuse3.close
+        unmount = _mount_as_root(operations, mountpoint, options)
+    else:
+        _init(operations, str(mountpoint), {*options, "default_permissions"})
+        unmount = pyfuse3.close
+    let_go = lifeline.hold(_device(mountpoint) or "")
+
+    def end() -> None:
+        unmount()
+        let_go()
+
+    return end
 
 
 def _mount_as_root(
@@ -100,7 +110,7 @@ def _device(path: Path) -> str | None:
             about = Path(f"/proc/self/fdinfo/{fd}").read_text()
         finally:
             os.close(fd)
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     except OSError:
         return None
     mount_id = about.partition("mnt_id:")[2].split(maxsplit=1)[0]

@@ -27,9 +27,9 @@ from eventfs.queues.tree import ROOT_INO, Vanished
 
 log = logging.getLogger(__name__)
 
-#: How long `Notifier.settle` waits at most, in seconds. A notice takes 0.2 to 1.2 ms; longer only
-#: if somebody holds the directory's lock, and they may be waiting for us.
-SETTLE_S = 0.002
+#: How long `Notifier.settle` waits at most, in seconds. A notice takes 0.2 to 1.2 ms, and longer on
+#: a busy machine, or if somebody holds the directory's lock: they may be waiting for us.
+SETTLE_S = 0.1
 
 #: How long the names of popped messages are collected, in seconds, and for how many bytes at most:
 #: to wake the thread for each would slow down who pops.
@@ -48,18 +48,26 @@ class Notifier:
     """A thread that sends notices, in order."""
 
     def __init__(self) -> None:
-        """Start the thread."""
+        """Make a notifier that hasn't got its thread yet: what it is told waits for `start`."""
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._popped: deque[tuple[Ino, Name, Ino]] = deque()
         self._popped_bytes = 0
+        # Vanished queues whose names the kernel may still have.
+        self._vanished: dict[Name, threading.Event] = {}
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def vanished(self, vanished: list[Vanished]) -> None:
         """Tell the kernel, at once, of queues that are gone."""
+        if self._popped:
+            self._jobs.put(self._forget_popped)
         for queue, held in vanished:
             children = [(name, _unless_linked(inode)) for name, inode in held]
-            self._jobs.put(partial(_forget_queue, queue.name, queue.ino, children))
+            self._vanished[queue.name] = done = threading.Event()
+            self._jobs.put(partial(self._forget_queue, queue.name, queue.ino, children, done))
 
     def popped(self, parent: Ino, name: Name, message: Message) -> None:
         """Tell the kernel, before long, that a message is gone which it didn't unlink itself."""
@@ -77,11 +85,15 @@ class Notifier:
         for name in names:
             self._jobs.put(partial(_forget_name, parent, name, Ino(0)))
 
-    def settle(self) -> None:
-        """Wait until all that was to be told at once is sent, but no longer than SETTLE_S."""
-        done = threading.Event()
-        self._jobs.put(done.set)
-        done.wait(SETTLE_S)
+    def settle(self, name: Name) -> None:
+        """Wait until the kernel has been told of a vanished queue, but no longer than SETTLE_S.
+
+        Else the lookup that is answered next would take the name from the kernel first, and those
+        who watch the queue would never be told.
+        """
+        done = self._vanished.pop(name, None)
+        if done is not None:
+            done.wait(SETTLE_S)
 
     def stop(self, then: Callable[[], None]) -> None:
         """Send nothing more, and call *then* in the thread; safe in a signal handler."""
@@ -109,6 +121,21 @@ class Notifier:
         except Empty:
             return self._forget_popped
 
+    def _forget_queue(
+        self, name: Name, ino: Ino, children: list[tuple[Name, Ino]], done: threading.Event
+    ) -> None:
+        """Take a queue's name from the kernel.
+
+        Its children come first: while the kernel uses names below it, it drops the name without
+        telling those who watch.
+        """
+        for child, child_ino in children:
+            _forget_name(ino, child, child_ino)
+        _forget_name(ROOT_INO, name, ino)
+        done.set()
+        if self._vanished.get(name) is done:
+            self._vanished.pop(name, None)
+
     def _forget_popped(self) -> None:
         for _ in range(len(self._popped)):
             _forget_name(*self._popped.popleft())
@@ -124,17 +151,6 @@ def _unless_linked(inode: Inode) -> Ino:
     One that has a name elsewhere must not be: the kernel wouldn't let anyone link it again.
     """
     return Ino(0) if inode.links else inode.ino
-
-
-def _forget_queue(name: Name, ino: Ino, children: list[tuple[Name, Ino]]) -> None:
-    """Take a queue's name from the kernel.
-
-    Its children come first: while the kernel uses names below it, it drops the name without telling
-    those who watch.
-    """
-    for child, child_ino in children:
-        _forget_name(ino, child, child_ino)
-    _forget_name(ROOT_INO, name, ino)
 
 
 def _forget_name(parent: Ino, name: Name, ino: Ino) -> None:

@@ -51,7 +51,7 @@ from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
-from eventfs.queues.tree import Tree, Vanished
+from eventfs.queues.tree import ROOT_INO, Tree, Vanished
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,8 @@ class Operations(pyfuse3.Operations):
         # another one, taken back since by the death of its sender.
         if deaths := self._owners.deaths():
             self.owners_died(deaths)
+        if parent == ROOT_INO:
+            self._notifier.settle(name)
         inode = self._tree.lookup(self._directory(parent), name, Uid(ctx.uid))
         return self._entry(inode)
 
@@ -246,7 +248,7 @@ class Operations(pyfuse3.Operations):
         self, ino: Ino, new_parent: Ino, new_name: Name, ctx: RequestContext
     ) -> EntryAttributes:
         message = self._tree.link(
-            self._tree.inodes[ino],
+            self._inode(ino, ctx),
             self._directory(new_parent),
             new_name,
             Uid(ctx.uid),
@@ -331,10 +333,7 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def getattr(self, ino: Ino, ctx: RequestContext) -> EntryAttributes:
-        inode = self._tree.inodes[ino]
-        if isinstance(inode, End):
-            inode.dentry(Tid(ctx.pid))
-        return self._fill(inode)
+        return self._fill(self._inode(ino, ctx))
 
     @_handler
     def setattr(
@@ -345,7 +344,7 @@ class Operations(pyfuse3.Operations):
         fh: int | None,
         ctx: RequestContext,
     ) -> EntryAttributes:
-        inode = self._tree.inodes[ino]
+        inode = self._inode(ino, ctx)
         self._tree.check_changeable(inode)
         now_ns = time.time_ns()
         if fields.update_size:
@@ -372,19 +371,19 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def getxattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> bytes:
-        return xattrs.get(self._tree.inodes[ino], name)
+        return xattrs.get(self._inode(ino, ctx), name)
 
     @_handler
     def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        self._tree.set_xattr(self._tree.inodes[ino], name, value, time.time_ns())
+        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns())
 
     @_handler
     def listxattr(self, ino: Ino, ctx: RequestContext) -> list[bytes]:
-        return xattrs.names(self._tree.inodes[ino])
+        return xattrs.names(self._inode(ino, ctx))
 
     @_handler
     def removexattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> None:
-        vanished = self._tree.remove_xattr(self._tree.inodes[ino], name, time.time_ns())
+        vanished = self._tree.remove_xattr(self._inode(ino, ctx), name, time.time_ns())
         if vanished is not None:
             self._announce([vanished])
 
@@ -409,6 +408,13 @@ class Operations(pyfuse3.Operations):
             log.exception("forget failed")
 
     # Inside
+
+    def _inode(self, ino: Ino, ctx: RequestContext) -> Inode:
+        """Return an inode that is there: `head` and `tail` aren't in an empty queue."""
+        inode = self._tree.inodes[ino]
+        if isinstance(inode, End):
+            inode.dentry(Tid(ctx.pid))
+        return inode
 
     def _directory(self, ino: Ino) -> Root | Queue:
         directory = self._tree.inodes[ino]
@@ -469,9 +475,6 @@ class Operations(pyfuse3.Operations):
         known = [gone for gone in vanished if gone.queue.holds]
         if known:
             self._notifier.vanished(known)
-            # Else a lookup could take the name from the kernel before the notice does, and those
-            # who watch the queue would never be told.
-            self._notifier.settle()
 
     def _invalidate_attributes(self, inode: Inode) -> None:
         """Make the kernel ask again; this takes no lock, and so doesn't wait for anybody."""

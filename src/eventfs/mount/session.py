@@ -92,6 +92,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     try:
         unmount = mounting.mount(operations, plan.mountpoint, plan.options)
         try:
+            notifier.start()
             signal.signal(signal.SIGTERM, end)
             signal.signal(signal.SIGINT, end)
             signal.signal(signal.SIGHUP, lambda *_: reader.call_soon(reload))

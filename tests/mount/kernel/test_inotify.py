@@ -98,12 +98,12 @@ def test_inotify_tells_of_a_queue_that_vanished_when_nothing_of_it_is_held_any_m
 #: Lets the daemon's thread that tells the kernel of deaths come late, as on a busy machine.
 LATE = """
 import time
-from eventfs.mount import notifier
-forget_queue = notifier._forget_queue
+from eventfs.mount.notifier import Notifier
+forget_queue = Notifier._forget_queue
 def forget_queue_late(*arguments):
     time.sleep(0.02)
     forget_queue(*arguments)
-notifier._forget_queue = forget_queue_late
+Notifier._forget_queue = forget_queue_late
 """
 
 

@@ -134,6 +134,7 @@ ASK_END: dict[str, Call] = {
     "listxattr": lambda path: os.listxattr(path, follow_symlinks=False),
 }
 
+
 #: What the kernel answers itself if it knows the link.
 ASK_KERNEL: dict[str, Call] = {
     "O_NOFOLLOW": lambda path: open_with(path, os.O_NOFOLLOW | os.O_RDONLY),
@@ -151,18 +152,6 @@ def test_an_end_of_an_empty_queue_is_not_there(queue: Path, end: str, call: Call
 @ends
 @each(ASK_END)
 def test_an_end_of_a_queue_that_became_empty_behind_the_kernels_back_is_not_there(
-    queue: Path, end: str, call: Call
-) -> None:
-    fill(queue, "message")
-    (queue / end).lstat()
-    (queue / "message").unlink()
-    with refused(ENOENT):
-        call(queue / end)
-
-
-@ends
-@each(ASK_KERNEL)
-def test_an_end_that_only_the_kernel_is_asked_for_is_not_there_in_such_a_queue_either(
     queue: Path, end: str, call: Call
 ) -> None:
     fill(queue, "message")

@@ -65,14 +65,6 @@ def test_a_private_mapping_made_while_the_creator_writes_reads(
         assert mapped[:] == b"begin"
 
 
-@pytest.mark.usefixtures("writer")
-def test_a_shared_mapping_made_while_the_creator_writes_reads(
-    directory: Path, handle: Callable[..., int]
-) -> None:
-    with mmap.mmap(handle(directory / "file"), 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
-        assert mapped[:] == b"begin"
-
-
 def test_a_private_mapping_made_while_the_creator_writes_leaves_nothing_old_behind(
     directory: Path, handle: Callable[..., int]
 ) -> None:
