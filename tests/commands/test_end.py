@@ -236,9 +236,14 @@ def test_a_lazily_unmounted_daemon_ends_once_its_clients_are_killed(
 #: The command, whose daemon waits for its notices to the kernel for as long as they take.
 PATIENT = """
 import sys
+import time
 from eventfs.commands.eventfs import main
-from eventfs.mount import notifier
-notifier.SETTLE_S = 3600
+from eventfs.mount.operations import Operations
+owners_died = Operations.owners_died
+def die_and_wait(self, owners):
+    owners_died(self, owners)
+    time.sleep(3600)
+Operations.owners_died = die_and_wait
 sys.exit(main())
 """
 

@@ -158,7 +158,7 @@ class Ledger:
 
     def check_stored(self, more_bytes: int) -> None:
         """Make sure that *more_bytes* can be stored (MountFull)."""
-        if self.stored_bytes + more_bytes > self.settings.size_bytes:
+        if more_bytes > 0 and self.stored_bytes + more_bytes > self.settings.size_bytes:
             raise MountFull
 
     def move(self, old: Payer, new: Payer, *, dirs: int, count_bytes: int) -> None:

@@ -61,11 +61,13 @@ class Message(Inode):
         if end > MAX_BYTES:
             raise FileTooLarge
         content = self._content
+        if not length:
+            return 0
         if isinstance(content, Sparse):
             return content.growth_bytes(offset, length)
         if offset - len(content) > CHUNK_BYTES:
-            return offset % CHUNK_BYTES + length if length else 0
-        return max(0, end - len(content)) if length else 0
+            return offset % CHUNK_BYTES + length
+        return max(0, end - len(content))
 
     def write(self, offset: int, data: bytes, now_ns: int) -> int:
         """Store *data* at *offset*, all of it; return its length (errors as for `growth_bytes`)."""

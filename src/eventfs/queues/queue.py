@@ -130,7 +130,7 @@ class End(Inode):
         self.queue = queue
         self.name = name
         self.links = 1
-        self._told_stale: Tid | None = None
+        self._told_stale: set[Tid] = set()
 
     def dentry(self, tid: Tid) -> Dentry[Message]:
         """Return the message behind the link, for the thread *tid*.
@@ -143,10 +143,12 @@ class End(Inode):
         dentry = self.queue.find(self.name)
         if dentry is not None:
             return dentry
-        if self._told_stale == tid:
-            self._told_stale = None
+        if tid in self._told_stale:
+            self._told_stale.remove(tid)
             raise NotFound
-        self._told_stale = tid
+        if len(self._told_stale) >= MAX_SIGHTINGS:
+            self._told_stale.clear()
+        self._told_stale.add(tid)
         raise Stale
 
     @property

@@ -275,10 +275,15 @@ class Tree:
         """Write all of *data*, or nothing (FileTooLarge, LimitReached, MountFull)."""
         stored = message.growth_bytes(offset, len(data))
         self.ledger.check_stored(stored)
-        if data:
-            message.payer.pay_bytes(max(0, offset + len(data) - message.size))
+        growth = max(0, offset + len(data) - message.size) if data else 0
+        message.payer.pay_bytes(growth)
+        try:
+            written = message.write(offset, data, now_ns)
+        except MemoryError:
+            message.payer.charge_bytes(-growth)
+            raise
         self.ledger.stored_bytes += stored
-        return message.write(offset, data, now_ns)
+        return written
 
     def truncate(self, message: Message, size: int, now_ns: int) -> None:
         """Cut or lengthen a message (FileTooLarge, LimitReached)."""
