@@ -359,13 +359,14 @@ def test_the_one_that_opened_longest_ago_is_forgotten_first(tree: Tree, queue: Q
 def test_the_one_that_followed_longest_ago_is_forgotten_first(tree: Tree, queue: Queue) -> None:
     for number in range(1, MAX_SIGHTINGS + 1):
         read_link(tree, queue, Tid(number))
-    # The first looks again, and somebody else comes before it can open.
-    first = read_link(tree, queue, Tid(1))
+    # The second looks again, and two others come before it can open.
+    message = read_link(tree, queue, Tid(2))
     read_link(tree, queue, Tid(MAX_SIGHTINGS + 1))
-    tree.sightings.opened(Tid(1), first)
+    read_link(tree, queue, Tid(MAX_SIGHTINGS + 2))
+    tree.sightings.opened(Tid(2), message)
     unlink(tree, queue, b"a", tid=-1)
     with pytest.raises(NotFound):
-        unlink(tree, queue, b"head", tid=1)
+        unlink(tree, queue, b"head", tid=2)
 
 
 def test_looking_keeps_no_message_in_memory(tree: Tree, queue: Queue) -> None:

@@ -76,7 +76,7 @@ class Sightings:
 class Queue(Directory[Message]):
     """A directory of messages, which may be found as `head` and `tail` too."""
 
-    __slots__ = ("ends", "name", "owner", "sightings")
+    __slots__ = ("ends", "name", "owner", "sightings", "told_stale")
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
         self, ino: Ino, name: Name, mode: Mode, payer: Payer, owner: Owner, now_ns: int
@@ -89,6 +89,9 @@ class Queue(Directory[Message]):
         # The inodes of `head` and `tail`, as far as somebody has asked for them.
         self.ends: dict[tuple[Name, Uid, Gid], End] = {}
         self.sightings = Sightings()
+        # Threads that were told Stale of one; see `End.dentry`. The kernel may have forgotten that
+        # end, and know another, by the time they ask again.
+        self.told_stale: set[Tid] = set()
 
     @property
     def vanished(self) -> bool:
@@ -122,7 +125,7 @@ class Queue(Directory[Message]):
 class End(Inode):
     """The symlink `head` or `tail`: there while its queue has messages, and without a state."""
 
-    __slots__ = ("_told_stale", "name", "queue")
+    __slots__ = ("name", "queue")
 
     def __init__(self, ino: Ino, queue: Queue, name: Name, payer: Payer) -> None:
         """Make the link *name* of *queue*, owned by *payer*."""
@@ -130,7 +133,6 @@ class End(Inode):
         self.queue = queue
         self.name = name
         self.links = 1
-        self._told_stale: set[Tid] = set()
 
     def dentry(self, tid: Tid) -> Dentry[Message]:
         """Return the message behind the link, for the thread *tid*.
@@ -143,12 +145,13 @@ class End(Inode):
         dentry = self.queue.find(self.name)
         if dentry is not None:
             return dentry
-        if tid in self._told_stale:
-            self._told_stale.remove(tid)
+        told_stale = self.queue.told_stale
+        if tid in told_stale:
+            told_stale.remove(tid)
             raise NotFound
-        if len(self._told_stale) >= MAX_SIGHTINGS:
-            self._told_stale.clear()
-        self._told_stale.add(tid)
+        if len(told_stale) >= MAX_SIGHTINGS:
+            told_stale.clear()
+        told_stale.add(tid)
         raise Stale
 
     @property
