@@ -35,6 +35,12 @@ _QUOTA_KEYS = Limits._fields
 _NUMBER = re.compile(r"(\d+)([KMG]?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
+#: Python reads no number of thousands of digits, and nobody means one of a hundred.
+_MAX_DIGITS = 100
+
+#: (uid_t) -1, which chown(2) takes for "leave it".
+_NO_ID = 2**32 - 1
+
 _Id = TypeVar("_Id", Uid, Gid)
 
 
@@ -45,7 +51,7 @@ class ConfigError(ValueError):
 def read(path: Path | None) -> Settings:
     """Read the file at *path*, or the default one if it exists (ConfigError, with all mistakes)."""
     if path is None:
-        if not DEFAULT_PATH.exists():
+        if not _exists(DEFAULT_PATH):
             return Settings(size_bytes=default_size_bytes(), nr_inodes=default_nr_inodes())
         path = DEFAULT_PATH
     reader = _Reader()
@@ -53,6 +59,13 @@ def read(path: Path | None) -> Settings:
     if reader.mistakes:
         raise ConfigError("\n".join(reader.mistakes))
     return settings
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # to read it tells why it can't be seen
 
 
 def default_size_bytes() -> int:
@@ -70,7 +83,7 @@ def number(text: str) -> int:
     if text == "unlimited":
         return UNLIMITED
     found = _NUMBER.fullmatch(text)
-    if found is None:
+    if found is None or len(text) > _MAX_DIGITS:
         raise ValueError(f"{text!r} is no number; expected one like 100, 64K, 10M, 2G or unlimited")
     return min(int(found[1]) * _FACTORS[found[2].upper()], UNLIMITED)
 
@@ -96,18 +109,23 @@ class _Reader:
         return Settings(default, self._users, self._groups, size, nr_inodes)
 
     def _read_quotas(self, path: Path, quotas: ini.Value, default: Limits) -> None:
+        place = f"{path}:{quotas.line}: quotas:"
         directory = path.parent / quotas.text
-        try:
-            files = sorted(
-                file for file in directory.iterdir() if file.is_file() and file.name[0] != "."
-            )
-        except OSError as error:
-            self.mistakes.append(
-                f"{path}:{quotas.line}: quotas: {directory} can't be read: {error.strerror}"
-            )
+        if not quotas.text or "\0" in quotas.text:
+            self.mistakes.append(f"{place} {quotas.text!r} is no path; expected a directory")
             return
-        for file in files:
-            self._read_quota(file, default)
+        try:
+            files = _listed(directory)
+            for file in files:
+                # A file that is gone by now is read too, and so reported.
+                if file.is_file() or not file.exists():
+                    self._read_quota(file, default)
+            changed = _listed(directory) != files
+        except OSError as error:
+            self.mistakes.append(f"{place} {directory} can't be read: {error.strerror}")
+            return
+        if changed:
+            self.mistakes.append(f"{place} {directory} changed while it was read; read it again")
 
     def _read_quota(self, file: Path, default: Limits) -> None:
         found = len(self.mistakes)
@@ -141,7 +159,7 @@ class _Reader:
         place = f"{file}:{value.line}"
         try:
             number = find(value.text)
-        except KeyError:
+        except (KeyError, ValueError):
             self.mistakes.append(
                 f"{place}: there is no {kind} {value.text!r}; expected a {kind}'s name or number"
             )
@@ -185,9 +203,19 @@ class _Reader:
             return default
 
 
+def _listed(directory: Path) -> list[Path]:
+    return sorted(file for file in directory.iterdir() if file.name[0] != ".")
+
+
 def _uid(text: str) -> Uid:
-    return Uid(int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid)
+    return Uid(_id(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid)
 
 
 def _gid(text: str) -> Gid:
-    return Gid(int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid)
+    return Gid(_id(text) if text.isdecimal() else grp.getgrnam(text).gr_gid)
+
+
+def _id(text: str) -> int:
+    if not text.isascii() or int(text) >= _NO_ID:
+        raise KeyError(text)
+    return int(text)

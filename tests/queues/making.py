@@ -22,6 +22,9 @@ STAFF = Gid(50)
 OWNER = Owner(1)
 OTHER_OWNER = Owner(2)
 
+#: What an attribute is charged besides its name and value, in bytes.
+ATTRIBUTE = 128
+
 #: When everything is made, unless a test says otherwise, and a time after that.
 THEN = 1_000
 NOW = 2_000
@@ -48,6 +51,9 @@ class FakeThreads:
 
     def same_process(self, one: int, other: int) -> bool:
         return self.processes.get(one, one) == self.processes.get(other, other)
+
+    def in_group(self, tid: int, uid: Uid, gid: Gid) -> bool:
+        return self.may_act_for(tid, uid, gid)
 
     def owns_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
         return self.may_act_for(tid, uid, gid)

@@ -8,7 +8,7 @@ from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
 from eventfs.queues.queue import End, Owner, Queue
 from eventfs.queues.xattrs import STICKY
-from tests.queues.making import THEN
+from tests.queues.making import ATTRIBUTE, THEN
 
 LINKS = (b"head", b"tail")
 
@@ -107,7 +107,7 @@ class Model:
         for queue in self.in_root():
             dirs[queue.uid] += 1
             if queue.sticky is not None:
-                count_bytes[queue.uid] += len(STICKY) + len(queue.sticky)
+                count_bytes[queue.uid] += len(STICKY) + len(queue.sticky) + ATTRIBUTE
             for name in queue.messages:
                 files[name.maker] += 1
         for message in self.messages:

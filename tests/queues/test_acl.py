@@ -14,7 +14,7 @@ from eventfs.queues.inode import Mode
 from eventfs.queues.message import Message
 from eventfs.queues.queue import Queue
 from eventfs.queues.tree import Tree
-from tests.queues.making import NOW, THEN, create, mkdir, times, unlink
+from tests.queues.making import ATTRIBUTE, NOW, THEN, create, mkdir, times, unlink
 
 # The tags of linux/posix_acl.h, and the id of an entry that needs none.
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -204,7 +204,7 @@ def test_lists_are_charged_as_other_attributes_are(tree: Tree, queue: Queue) -> 
     value = extended(7, 6, 4, 5, 1)
     tree.set_xattr(queue, ACCESS, value, NOW)
     tree.set_xattr(queue, DEFAULT, value, NOW)
-    expected = len(ACCESS) + len(DEFAULT) + 2 * len(value)
+    expected = len(ACCESS) + len(DEFAULT) + 2 * (len(value) + ATTRIBUTE)
     assert queue.payer.user.bytes == tree.ledger.stored_bytes == expected
     tree.remove_xattr(queue, ACCESS, NOW)
     tree.remove_xattr(queue, DEFAULT, NOW)

@@ -33,7 +33,7 @@ from tests.queues.making import (
     unlink,
 )
 
-SHORT, LONG = 1_000, 15_000
+SHORT, LONG = 1_000, 10_000
 
 
 def count_lines(action: Callable[[], object], files: str = eventfs.queues.__path__[0]) -> int:

@@ -12,6 +12,7 @@ from eventfs.queues.tree import Tree
 from eventfs.queues.xattrs import STICKY
 from tests.queues.making import (
     ALICE,
+    ATTRIBUTE,
     BOB,
     NOW,
     OTHER_OWNER,
@@ -336,43 +337,43 @@ def test_writing_nothing_stores_nothing(tree: Tree, message: Message) -> None:
 def test_attributes_that_exceed_max_bytes_are_refused(
     tree: Tree, message: Message, who: str
 ) -> None:
-    limit(tree, who, max_bytes=10)
+    limit(tree, who, max_bytes=ATTRIBUTE + 10)
     tree.set_xattr(message, b"user.a", b"1234", NOW)
     with pytest.raises(LimitReached):
         tree.set_xattr(message, b"user.a", b"12345", NOW)
     with pytest.raises(LimitReached):
         tree.set_xattr(message, b"user.b", b"", NOW)
     assert message.xattrs == {b"user.a": b"1234"}
-    assert spent(tree) == (1, 1, 10)
+    assert spent(tree) == (1, 1, ATTRIBUTE + 10)
 
 
 def test_attributes_and_content_share_max_bytes(tree: Tree, message: Message, who: str) -> None:
-    limit(tree, who, max_bytes=10)
+    limit(tree, who, max_bytes=ATTRIBUTE + 10)
     tree.set_xattr(message, b"user.a", b"1234", NOW)
     with pytest.raises(LimitReached):
         write(tree, message, 0, b"x")
     tree.remove_xattr(message, b"user.a", NOW)
-    write(tree, message, 0, b"0123456789")
-    assert spent(tree) == (1, 1, 10)
+    write(tree, message, 0, bytes(ATTRIBUTE + 10))
+    assert spent(tree) == (1, 1, ATTRIBUTE + 10)
 
 
 def test_a_shorter_value_gives_bytes_back(tree: Tree, message: Message) -> None:
     tree.set_xattr(message, b"user.a", b"1234", NOW)
     tree.set_xattr(message, b"user.a", b"1", NOW)
-    assert spent(tree) == (1, 1, 7)
-    assert tree.ledger.stored_bytes == 7
+    assert spent(tree) == (1, 1, ATTRIBUTE + 7)
+    assert tree.ledger.stored_bytes == ATTRIBUTE + 7
 
 
 def test_a_queues_attributes_are_charged_until_it_vanishes(tree: Tree, queue: Queue) -> None:
     tree.set_xattr(queue, STICKY, b"1", NOW)
     tree.hold(queue)
-    assert spent(tree) == (1, 0, len(STICKY) + 1)
+    assert spent(tree) == (1, 0, ATTRIBUTE + len(STICKY) + 1)
     rmdir(tree)
     assert spent(tree) == (0, 0, 0)
     # In a vanished queue it is nobody's, but stored all the same.
     tree.set_xattr(queue, STICKY, b"123", NOW)
     assert spent(tree) == (0, 0, 0)
-    assert tree.ledger.stored_bytes == len(STICKY) + 3
+    assert tree.ledger.stored_bytes == ATTRIBUTE + len(STICKY) + 3
     tree.unhold(queue)
     assert tree.ledger.stored_bytes == 0
 
@@ -382,7 +383,7 @@ def test_a_sticky_queue_that_vanishes_with_its_stickiness_is_charged_no_more(
 ) -> None:
     tree.set_xattr(queue, STICKY, b"1", NOW)
     tree.owner_died(OWNER, NOW)
-    assert spent(tree) == (1, 0, len(STICKY) + 1)
+    assert spent(tree) == (1, 0, ATTRIBUTE + len(STICKY) + 1)
     tree.remove_xattr(queue, STICKY, NOW)
     assert spent(tree) == (0, 0, 0)
 
@@ -396,7 +397,9 @@ def test_chown_moves_bytes_and_queues(tree: Tree, queue: Queue, message: Message
     tree.chown(message, BOB, STAFF, NOW)
     tree.chown(queue, BOB, STAFF, NOW)
     bob = tree.ledger.payer(BOB, STAFF)
-    assert (bob.user.dirs, bob.user.bytes) == (bob.group.dirs, bob.group.bytes) == (1, 10)
+    assert (
+        (bob.user.dirs, bob.user.bytes) == (bob.group.dirs, bob.group.bytes) == (1, ATTRIBUTE + 10)
+    )
     assert spent(tree) == (0, 1, 0)
 
 

@@ -11,7 +11,7 @@ from eventfs.queues.errors import FileTooLarge
 from eventfs.queues.inode import Ino, Mode
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import MAX_BYTES, Message
-from eventfs.queues.sparse import CHUNK_BYTES
+from eventfs.queues.sparse import CHUNK_BYTES, OVERHEAD_BYTES
 from tests.queues.making import NOW, THEN, content, payer, times
 
 MIB = 1024 * 1024
@@ -263,6 +263,12 @@ def test_a_hole_between_has_no_blocks() -> None:
     message = make_sparse()
     assert message.size == 10 * CHUNK_BYTES + 3
     assert message.blocks == 1  # ten bytes and three
+
+
+def test_lengthening_within_the_last_chunk_adds_no_blocks() -> None:
+    message = make_sparse()
+    message.truncate(10 * CHUNK_BYTES + 5000, NOW)
+    assert (message.blocks, message.stored_bytes) == (1, 13 + 2 * OVERHEAD_BYTES)
 
 
 def test_truncating_gives_blocks_back() -> None:

@@ -14,7 +14,7 @@ from eventfs.queues.errors import FileTooLarge
 from eventfs.queues.inode import Ino, Mode
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import MAX_BYTES, Message
-from eventfs.queues.sparse import CHUNK_BYTES
+from eventfs.queues.sparse import CHUNK_BYTES, OVERHEAD_BYTES
 from tests.queues.making import NOW, THEN, content, payer
 
 
@@ -121,6 +121,15 @@ class DictionaryOfBytes(RuleBasedStateMachine):
         assert stored_bytes < len(self.stored) + self.writes * SMALL_CHUNK_BYTES + 512
         assert stored_bytes < self.size + 512
 
+    @invariant()
+    def what_is_stored_is_counted_rightly(self) -> None:
+        content = self.message._content
+        if isinstance(content, sparse.Sparse):
+            chunks = content._chunks.values()
+            assert self.message.stored_bytes == sum(len(chunk) + OVERHEAD_BYTES for chunk in chunks)
+        else:
+            assert self.message.stored_bytes == len(content)
+
     def _store(self, offset: int, data: bytes) -> None:
         self.stored.update(enumerate(data, offset))
         if data:
@@ -133,7 +142,7 @@ class DictionaryOfBytes(RuleBasedStateMachine):
 
 
 TestDictionaryOfBytes = DictionaryOfBytes.TestCase
-TestDictionaryOfBytes.settings = settings(max_examples=80, stateful_step_count=20)
+TestDictionaryOfBytes.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 REAL_OFFSETS = st.builds(

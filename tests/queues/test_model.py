@@ -568,4 +568,4 @@ class TreeAndModel(RuleBasedStateMachine):
 
 
 TestTreeAndModel = TreeAndModel.TestCase
-TestTreeAndModel.settings = settings(max_examples=80, stateful_step_count=50)
+TestTreeAndModel.settings = settings(max_examples=60, stateful_step_count=50)

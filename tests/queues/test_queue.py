@@ -8,7 +8,7 @@ from eventfs.queues import xattrs
 from eventfs.queues.errors import LinkUnchangeable, NotFound, Stale
 from eventfs.queues.inode import Mode
 from eventfs.queues.names import HEAD, TAIL
-from eventfs.queues.queue import Queue, Tid
+from eventfs.queues.queue import MAX_SIGHTINGS, Queue, Tid
 from eventfs.queues.tree import Tree
 from tests.queues.making import (
     ALICE,
@@ -130,6 +130,31 @@ def test_each_thread_is_told_so_whoever_else_asks(tree: Tree, queue: Queue) -> N
     for tid in (Tid(1), Tid(2)):
         with pytest.raises(NotFound):
             head.dentry(tid)
+
+
+def test_a_thread_is_told_so_once_also_where_the_kernel_knows_another_end_by_then(
+    tree: Tree, queue: Queue
+) -> None:
+    fill(tree, queue, b"a")
+    head = end(tree, queue, b"head")
+    chown(queue, BOB, None, NOW)
+    new_head = end(tree, queue, b"head")
+    assert new_head is not head
+    unlink(tree, queue, b"a")
+    with pytest.raises(Stale):
+        head.dentry(Tid(1))
+    with pytest.raises(NotFound):
+        new_head.dentry(Tid(1))
+
+
+def test_those_who_ask_an_empty_queues_end_do_not_fill_the_memory(tree: Tree, queue: Queue) -> None:
+    fill(tree, queue, b"a")
+    head = end(tree, queue, b"head")
+    unlink(tree, queue, b"a")
+    for number in range(3 * MAX_SIGHTINGS):
+        with pytest.raises(Stale):
+            head.dentry(Tid(number))
+    assert len(queue.told_stale) <= MAX_SIGHTINGS
 
 
 def test_the_end_of_a_queue_that_vanished_is_stale(tree: Tree, queue: Queue) -> None:

@@ -96,6 +96,21 @@ def test_who_was_told_and_looks_again_gets_the_next(tree: Tree, queue: Queue) ->
     assert names(queue) == [b"c"]
 
 
+@pytest.mark.parametrize("others", [[], [b"b"]], ids=["in an empty queue", "in a filled one"])
+def test_who_was_told_and_does_not_look_again_unlinks_as_rm_does(
+    tree: Tree, others: list[bytes]
+) -> None:
+    queue = mkdir(tree)
+    fill(tree, queue, b"a", *others)
+    open_link(tree, queue, ONE)
+    unlink(tree, queue, b"head", tid=OTHER)
+    with pytest.raises(NotFound):
+        unlink(tree, queue, b"head", tid=ONE)
+    fill(tree, queue, b"c")
+    unlink(tree, queue, b"head", tid=ONE)
+    assert names(queue) == [*others, b"c"][1:]
+
+
 def test_a_thread_counts_for_itself_also_in_one_process(
     tree: Tree, queue: Queue, threads: FakeThreads
 ) -> None:
@@ -344,6 +359,14 @@ def test_those_who_look_and_never_unlink_do_not_fill_the_memory(tree: Tree, queu
         read_link(tree, queue, Tid(-number))
     assert len(queue.sightings) == MAX_SIGHTINGS
     assert len(tree.sightings._followed) == MAX_SIGHTINGS
+
+
+def test_those_who_look_and_unlink_leave_nothing_behind(tree: Tree, queue: Queue) -> None:
+    for tid in (ONE, OTHER, THIRD):
+        open_link(tree, queue, tid)
+        unlink(tree, queue, b"head", tid=tid)
+    assert (queue.sightings._by_key, queue.sightings._by_dentry) == ({}, {})
+    assert tree.sightings._followed == {}
 
 
 def test_the_one_that_opened_longest_ago_is_forgotten_first(tree: Tree, queue: Queue) -> None:

@@ -55,9 +55,15 @@ class MountOptions(NamedTuple):
     nr_inodes: int | None
 
 
+def _mode(value: str) -> int:
+    if not re.fullmatch("0*[0-7]{1,4}", value):
+        raise ValueError(f"{value!r} isn't an octal number up to 7777")
+    return int(value, 8)
+
+
 def _number(name: str, value: str) -> int:
     try:
-        return int(value, 8) if name == "mode" else config.number(value)
+        return _mode(value) if name == "mode" else config.number(value)
     except ValueError as error:
         raise OptionError(f"mount option {name!r}: {error}") from None
 

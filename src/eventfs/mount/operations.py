@@ -375,7 +375,7 @@ class Operations(pyfuse3.Operations):
 
     @_handler
     def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns())
+        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns(), Tid(ctx.pid))
 
     @_handler
     def listxattr(self, ino: Ino, ctx: RequestContext) -> list[bytes]:

@@ -24,6 +24,7 @@ POLL_S = 0.1
 
 #: linux/capability.h
 _CAP_FOWNER = 3
+_CAP_FSETID = 4
 
 #: Deaths fetched by one system call; more are fetched by the next.
 _BATCH = 64
@@ -72,11 +73,11 @@ def best_owners() -> Owners:
 def sees_itself() -> bool:
     """Tell whether /proc is that of our pid namespace, so that it knows our callers' ids."""
     try:
-        status = Path("/proc/self/status").read_text()
+        status = _status("self")
     except OSError:
         return False
     # Our id in the namespace of this /proc, and in each one below.
-    return len(status.partition("\nNSpid:")[2].partition("\n")[0].split()) == 1
+    return len(_field(status, "NSpid")) == 1
 
 
 def process_of(tid: int) -> int:
@@ -85,12 +86,22 @@ def process_of(tid: int) -> int:
     Raises CallerUnseen, OwnersExhausted.
     """
     try:
-        status = Path(f"/proc/{tid}/status").read_text()
+        status = _status(tid)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise CallerUnseen from error
     except OSError as error:
         raise OwnersExhausted from error
-    return int(status.partition("\nTgid:")[2].split(maxsplit=1)[0])
+    return int(_field(status, "Tgid")[0])
+
+
+def _status(tid: int | str) -> str:
+    """Read what proc_pid_status(5) tells of a thread, whose name may be any bytes."""
+    return Path(f"/proc/{tid}/status").read_text(errors="replace")
+
+
+def _field(status: str, name: str) -> list[str]:
+    """Return the words of a field of a thread's status."""
+    return status.partition(f"\n{name}:")[2].partition("\n")[0].split()
 
 
 class ProcThreads:
@@ -106,7 +117,7 @@ class ProcThreads:
         0 where /proc hides it.
         """
         try:
-            stat = Path(f"/proc/{tid}/stat").read_text()
+            stat = Path(f"/proc/{tid}/stat").read_text(errors="replace")
         except OSError:
             return 0
         # Field 22 of proc_pid_stat(5); the name in field 2 may contain anything.
@@ -120,17 +131,35 @@ class ProcThreads:
         except (CallerUnseen, OwnersExhausted):
             return False
 
+    def in_group(self, tid: int, uid: int, gid: int) -> bool:
+        """Tell whether a thread is in the group *gid*, or counts as such for what is *uid*'s too.
+
+        The latter takes CAP_FSETID. False where /proc hides it.
+        """
+        try:
+            status = _status(tid)
+        except OSError:
+            return False
+        # Real, effective, saved, and what counts for files.
+        own = _field(status, "Gid")[3]
+        return str(gid) in (own, *_field(status, "Groups")) or self._has_capability(
+            tid, _CAP_FSETID, uid, gid
+        )
+
     def owns_all(self, tid: int, uid: int, gid: int) -> bool:
         """Tell whether a thread counts as the owner of what is this user's and this group's.
 
         That takes CAP_FOWNER in a user namespace that has both ids (capabilities(7)); False where
         /proc hides it.
         """
+        return self._has_capability(tid, _CAP_FOWNER, uid, gid)
+
+    @staticmethod
+    def _has_capability(tid: int, capability: int, uid: int, gid: int) -> bool:
         try:
-            status = Path(f"/proc/{tid}/status").read_text()
-            effective = int(status.partition("\nCapEff:")[2].split(maxsplit=1)[0], 16)
+            effective = int(_field(_status(tid), "CapEff")[0], 16)
             return (
-                bool(effective >> _CAP_FOWNER & 1)
+                bool(effective >> capability & 1)
                 and _has_id(tid, "uid_map", uid)
                 and _has_id(tid, "gid_map", gid)
             )

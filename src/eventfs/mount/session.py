@@ -84,7 +84,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     def reload() -> None:
         try:
             tree.ledger.change(plan.read_settings())
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             log.error("the old limits stay in force: %s", error)  # noqa: TRY400  # it says all
         else:
             log.info("the limits have been read again")

@@ -5,8 +5,12 @@ What is charged, to whom, and until when:
 - a queue, to its user and group, until it vanishes;
 - a name of a message, to who made it, until it is removed: nobody can use up another's files by
   linking to them;
-- bytes, a file's size and its extended attributes, to the inode's user and group, once however many
-  names it has, until the last name and the last open handle are gone.
+- bytes, a file's size and its extended attributes with what keeping them takes, to the inode's user
+  and group, once however many names it has, until the last name and the last open handle are gone.
+
+What has neither and is in memory all the same, since the kernel still knows it, is *held*. The
+kernel may forget it a moment later than its user expects, or be kept from that (O_PATH); so held
+bytes weigh only as far as they exceed the limit, and no more than twice `max_bytes` is ever taken.
 
 Above these stand the mount's own limits: what is really stored, and how many inodes and names there
 are, which bounds the memory that the daemon takes.
@@ -20,8 +24,8 @@ from eventfs.queues.errors import LimitReached, MountFull
 Uid = NewType("Uid", int)
 Gid = NewType("Gid", int)
 
-#: No limit; larger than anything that is counted.
-UNLIMITED = 2**63 - 1
+#: No limit: not even 2^63 messages of 2^63 bytes reach it.
+UNLIMITED = 2**126
 
 
 class Limits(NamedTuple):
@@ -47,7 +51,7 @@ class Settings:
 class Account:
     """What one user or one group may have, and has."""
 
-    __slots__ = ("bytes", "dirs", "files", "limits")
+    __slots__ = ("bytes", "dirs", "files", "held_bytes", "limits")
 
     def __init__(self, limits: Limits) -> None:
         """Start with nothing."""
@@ -55,6 +59,12 @@ class Account:
         self.dirs = 0
         self.files = 0
         self.bytes = 0
+        self.held_bytes = 0
+
+    def has_room(self, more_bytes: int) -> bool:
+        """Tell whether so many bytes more may be charged."""
+        limit = self.limits.max_bytes
+        return self.bytes + more_bytes + max(0, self.held_bytes - limit) <= limit
 
 
 class Payer:
@@ -103,10 +113,7 @@ class Payer:
     def pay_bytes(self, count: int) -> None:
         """Charge *count* bytes (LimitReached), or take them off where it is negative."""
         user, group = self.user, self.group
-        if count > 0 and (
-            user.bytes + count > user.limits.max_bytes
-            or group.bytes + count > group.limits.max_bytes
-        ):
+        if count > 0 and not (user.has_room(count) and group.has_room(count)):
             raise LimitReached
         self.charge_bytes(count)
 
@@ -114,6 +121,23 @@ class Payer:
         """Charge *count* bytes, or take them off where it is negative, whatever the limit is."""
         self.user.bytes += count
         self.group.bytes += count
+
+    def release_bytes(self, count: int) -> None:
+        """Charge *count* bytes no more: they are only held. Charge them again where negative."""
+        self.charge_bytes(-count)
+        self.hold_bytes(count)
+
+    def hold_bytes(self, count: int) -> None:
+        """Count *count* bytes as held, or no more where it is negative."""
+        self.user.held_bytes += count
+        self.group.held_bytes += count
+
+    def pay_held_bytes(self, count: int) -> None:
+        """Count *count* bytes as held, if they exceed no limit (LimitReached)."""
+        for account in (self.user, self.group):
+            if count > 0 and account.held_bytes + count > account.limits.max_bytes:
+                raise LimitReached
+        self.hold_bytes(count)
 
 
 class Ledger:

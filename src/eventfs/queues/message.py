@@ -28,7 +28,9 @@ class Message(Inode):
     @property
     def blocks(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
         """The content that is really stored, in blocks of 512 bytes."""
-        return (self._content_bytes + 511) // 512
+        content = self._content
+        stored = content.content_bytes if isinstance(content, Sparse) else len(content)
+        return (stored + 511) // 512
 
     @property
     def stored_bytes(self) -> int:
@@ -66,7 +68,9 @@ class Message(Inode):
         if isinstance(content, Sparse):
             return content.growth_bytes(offset, length)
         if offset - len(content) > CHUNK_BYTES:
-            return offset % CHUNK_BYTES + length
+            # Chunks instead of one buffer.
+            dense = Sparse().growth_bytes(0, len(content)) - len(content)
+            return dense + Sparse().growth_bytes(offset, length)
         return max(0, end - len(content))
 
     def write(self, offset: int, data: bytes, now_ns: int) -> int:

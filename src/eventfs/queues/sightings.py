@@ -33,6 +33,12 @@ class Threads(Protocol):
     def same_process(self, one: Tid, other: Tid) -> bool:
         """Tell whether two threads live and belong to the same process."""
 
+    def in_group(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
+        """Tell whether a thread is in the group of what is this user's and this group's.
+
+        Or counts as such.
+        """
+
     def owns_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
         """Tell whether a thread counts as the owner of what is this user's and this group's."""
 

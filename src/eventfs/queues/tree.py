@@ -16,10 +16,11 @@ from eventfs.queues.errors import (
     NotEmpty,
     NotFound,
     NotPermitted,
+    Refused,
 )
-from eventfs.queues.inode import Ino, Inode, Mode
+from eventfs.queues.inode import Ino, Inode, Mode, attribute_bytes
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
-from eventfs.queues.message import Message
+from eventfs.queues.message import MAX_BYTES, Message
 from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
 from eventfs.queues.queue import End, Owner, Queue, Root, Tid
 from eventfs.queues.sightings import Threads, Watch
@@ -127,7 +128,13 @@ class Tree:
         inherited = directory.mode & S_ISGID
         payer = self.ledger.payer(uid, directory.gid if inherited else gid)
         self.ledger.check_inode()
+        mode, lists = _inherited(directory, mode, is_queue=True)
         payer.pay_dir()
+        try:
+            self._pay_xattrs(payer, lists)
+        except Refused:
+            payer.refund_dir()
+            raise
         queue = Queue(
             Ino(self._next()),
             name,
@@ -137,7 +144,7 @@ class Tree:
             now_ns,
         )
         self._add(queue)
-        self._inherit_acl(directory, queue, now_ns)
+        queue.xattrs = lists or None
         directory.append(Dentry(name, queue, Sequence(queue.ino), payer), now_ns)
         directory.links += 1
         self._owned.setdefault(owner, set()).add(queue)
@@ -179,15 +186,17 @@ class Tree:
         queue = self._queue_for(directory, name)
         if not S_ISREG(mode):
             raise NotPermitted
+        mode, lists = _inherited(queue, mode, is_queue=False)
         payer = self._pay_name(queue, uid, gid)
-        message = Message(
-            Ino(self._next()),
-            Mode(S_IFREG | S_IMODE(mode)),
-            self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer,
-            now_ns,
-        )
+        inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
+        try:
+            self._pay_xattrs(inode_payer, lists)
+        except Refused:
+            payer.refund_file()
+            raise
+        message = Message(Ino(self._next()), Mode(S_IFREG | S_IMODE(mode)), inode_payer, now_ns)
         self._add(message)
-        self._inherit_acl(queue, message, now_ns)
+        message.xattrs = lists or None
         message.links = 1
         queue.append(Dentry(name, message, Sequence(message.ino), payer), now_ns)
         return message
@@ -261,7 +270,7 @@ class Tree:
         """Count one more open handle."""
         if not message.links and not message.opens:
             # Found by its name just before that was removed: it is somebody's again, limit or not.
-            message.payer.charge_bytes(_charged_bytes(message))
+            message.payer.release_bytes(-_charged_bytes(message))
         message.opens += 1
         self.hold(message)
 
@@ -290,8 +299,10 @@ class Tree:
         growth, stored = size - message.size, message.stored_bytes
         if growth > 0:
             message.growth_bytes(size, 0)
-        if message.links or message.opens:
+        if _is_charged(message):
             message.payer.pay_bytes(growth)
+        else:
+            message.payer.pay_held_bytes(growth)
         message.truncate(size, now_ns)
         self.ledger.stored_bytes += message.stored_bytes - stored
 
@@ -311,6 +322,9 @@ class Tree:
         if _is_charged(inode):
             dirs = int(isinstance(inode, Queue))
             self.ledger.move(inode.payer, new, dirs=dirs, count_bytes=_charged_bytes(inode))
+        else:
+            inode.payer.hold_bytes(-_charged_bytes(inode))
+            new.hold_bytes(_charged_bytes(inode))
         inode.chown(new, now_ns)
 
     def chmod(self, inode: Inode, mode: Mode, now_ns: int) -> None:
@@ -320,8 +334,13 @@ class Tree:
             access = acl.Acl.decode(inode.xattrs[acl.ACCESS])
             inode.xattrs[acl.ACCESS] = access.with_mode(mode).encode()
 
-    def set_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+    def set_xattr(
+        self, inode: Inode, name: bytes, value: bytes, now_ns: int, tid: Tid | None = None
+    ) -> None:
         """Set an extended attribute.
+
+        An access control list is a mode too: set by a thread *tid* that isn't in the inode's group,
+        it takes S_ISGID, as chmod(2) does. (Of chmod the kernel sees to that itself.)
 
         Refused with LimitReached or MountFull; as `xattrs.put` is; with BadAcl for an access
         control list that is none, and NoDefaultAcl for one to be inherited from a message.
@@ -332,7 +351,14 @@ class Tree:
                 self._put_xattr(inode, name, access.encode(), now_ns)
             elif inode.xattrs and name in inode.xattrs:
                 self.remove_xattr(inode, name, now_ns)
-            inode.chmod(access.mode(inode.mode), now_ns)
+            mode = access.mode(inode.mode)
+            if (
+                tid is not None
+                and mode & S_ISGID
+                and not self._threads.in_group(tid, inode.uid, inode.gid)
+            ):
+                mode = Mode(mode & ~S_ISGID)
+            inode.chmod(mode, now_ns)
             return
         if name == acl.DEFAULT:
             if not isinstance(inode, Directory):
@@ -345,6 +371,8 @@ class Tree:
         self.ledger.check_stored(max(0, growth))
         if _is_charged(inode):
             inode.payer.pay_bytes(growth)
+        else:
+            inode.payer.pay_held_bytes(growth)
         self.ledger.stored_bytes += growth
         xattrs.put(inode, name, value, now_ns)
 
@@ -353,11 +381,16 @@ class Tree:
 
         Refused as `xattrs.remove` is.
         """
+        if name in (acl.ACCESS, acl.DEFAULT) and name not in (inode.xattrs or {}):
+            # As the kernel's own filesystems answer: there is always a list, if only the mode.
+            return None
         before = inode.xattr_bytes
         xattrs.remove(inode, name, now_ns)
         growth = inode.xattr_bytes - before
         if _is_charged(inode):
             inode.payer.pay_bytes(growth)
+        else:
+            inode.payer.pay_held_bytes(growth)
         self.ledger.stored_bytes += growth
         if (
             isinstance(inode, Queue)
@@ -373,8 +406,9 @@ class Tree:
     def room(self, uid: Uid, gid: Gid) -> Room:
         """Tell what a user may have and still get: the least of all limits."""
         ledger, payer = self.ledger, self.ledger.payer(uid, gid)
-        size = ledger.settings.size_bytes
-        inodes = ledger.settings.nr_inodes
+        # statfs(2) has no number for "unlimited".
+        size = min(ledger.settings.size_bytes, MAX_BYTES)
+        inodes = min(ledger.settings.nr_inodes, MAX_BYTES)
         free = size - ledger.stored_bytes
         free_inodes = inodes - ledger.inodes
         for account in (payer.user, payer.group):
@@ -437,19 +471,11 @@ class Tree:
         self.inodes[inode.ino] = inode
         self.ledger.inodes += 1
 
-    def _inherit_acl(self, directory: Root | Queue, inode: Inode, now_ns: int) -> None:
-        """Give a new inode the access control list that *directory* passes on, if any."""
-        default = (directory.xattrs or {}).get(acl.DEFAULT)
-        if default is None:
-            return
-        access = acl.Acl.decode(default).inherited(inode.mode)
-        inode.chmod(access.mode(inode.mode), now_ns)
-        inode.xattrs = {} if access.is_mode else {acl.ACCESS: access.encode()}
-        if isinstance(inode, Queue):
-            inode.xattrs[acl.DEFAULT] = default
-        # Who may make the inode need not have room for its list too: it is small.
-        inode.payer.charge_bytes(inode.xattr_bytes)
-        self.ledger.stored_bytes += inode.xattr_bytes
+    def _pay_xattrs(self, payer: Payer, lists: dict[bytes, bytes]) -> None:
+        count = attribute_bytes(lists)
+        self.ledger.check_stored(count)
+        payer.pay_bytes(count)
+        self.ledger.stored_bytes += count
 
     def _remove(self, queue: Queue, dentry: Dentry[Message], now_ns: int) -> None:
         message = dentry.inode
@@ -466,7 +492,7 @@ class Tree:
 
     def _refund_unused(self, message: Message) -> None:
         if not _is_charged(message):
-            message.payer.pay_bytes(-_charged_bytes(message))
+            message.payer.release_bytes(_charged_bytes(message))
 
     def _vanish(self, queue: Queue, now_ns: int) -> Vanished:
         dentry = self.root.find(queue.name)
@@ -479,7 +505,7 @@ class Tree:
             if not owned:
                 del self._owned[queue.owner]
         queue.payer.refund_dir()
-        queue.payer.pay_bytes(-_charged_bytes(queue))
+        queue.payer.release_bytes(_charged_bytes(queue))
         held: list[tuple[Name, Inode]] = [
             *((dentry.name, message) for dentry, message in queue.after(0) if message.holds),
             *((end.name, end) for end in queue.ends.values() if end.holds),
@@ -507,9 +533,25 @@ class Tree:
             del inode.queue.ends[inode.name, inode.uid, inode.gid]
         elif inode.links:
             return
+        if not isinstance(inode, End):
+            inode.payer.hold_bytes(-_charged_bytes(inode))
         del self.inodes[inode.ino]
         self.ledger.inodes -= 1
         self.ledger.stored_bytes -= inode.stored_bytes
+
+
+def _inherited(
+    directory: Root | Queue, mode: Mode, *, is_queue: bool
+) -> tuple[Mode, dict[bytes, bytes]]:
+    """Return the mode and the access control lists of what is made with *mode* in *directory*."""
+    default = (directory.xattrs or {}).get(acl.DEFAULT)
+    if default is None:
+        return mode, {}
+    access = acl.Acl.decode(default).inherited(mode)
+    lists = {} if access.is_mode else {acl.ACCESS: access.encode()}
+    if is_queue:
+        lists[acl.DEFAULT] = default
+    return access.mode(mode), lists
 
 
 def _is_charged(inode: Inode) -> bool:

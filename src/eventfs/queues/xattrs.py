@@ -8,7 +8,7 @@ from eventfs.queues.errors import (
     NoRoomForAttribute,
     NoSuchAttribute,
 )
-from eventfs.queues.inode import Inode
+from eventfs.queues.inode import ATTRIBUTE_BYTES, Inode
 
 #: XATTR_NAME_MAX, XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h, in bytes.
 MAX_NAME_BYTES = 255
@@ -58,7 +58,7 @@ def growth_bytes(inode: Inode, name: bytes, value: bytes) -> int:
         return len(value) - len(xattrs[name])
     if sum(len(n) + 1 for n in (*xattrs, name)) > MAX_LIST_BYTES:
         raise NoRoomForAttribute
-    return len(name) + len(value)
+    return len(name) + len(value) + ATTRIBUTE_BYTES
 
 
 def put(inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:

@@ -1,0 +1,325 @@
+"""Charges against a recount from scratch, after any operations under any limits.
+
+The recount walks through all that there is and adds up what it finds; it uses none of the tree's
+own sums. An operation that is refused must leave everything as it was.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from eventfs.queues import acl
+from eventfs.queues.acl import Acl, _Entry
+from eventfs.queues.errors import Refused
+from eventfs.queues.inode import Inode, Mode
+from eventfs.queues.ledger import UNLIMITED, Account, Gid, Limits, Settings, Uid
+from eventfs.queues.message import Message
+from eventfs.queues.names import HEAD
+from eventfs.queues.queue import End, Owner, Queue
+from eventfs.queues.sparse import CHUNK_BYTES
+from eventfs.queues.tree import ROOT_INO
+from eventfs.queues.xattrs import STICKY
+from tests.queues.making import (
+    ALICE,
+    ATTRIBUTE,
+    BOB,
+    NOW,
+    STAFF,
+    SUPERUSER,
+    USERS,
+    create,
+    link,
+    lookup,
+    make_tree,
+    mkdir,
+    rmdir,
+    unlink,
+)
+
+T = TypeVar("T")
+
+UIDS = st.sampled_from([SUPERUSER, ALICE, BOB])
+GIDS = st.sampled_from([USERS, STAFF])
+NAMES = st.sampled_from([b"a", b"b", b"c", HEAD])
+OWNERS = st.sampled_from([Owner(1), Owner(2)])
+#: Small enough to be met, and with holes that are stored in chunks.
+OFFSETS = st.one_of(st.integers(0, 40), st.just(2 * CHUNK_BYTES), st.just(2**62))
+
+FEW = st.one_of(st.integers(0, 4), st.just(100))
+LIMITS = st.builds(Limits, FEW, FEW, FEW, st.sampled_from([0, 50, 400, 2**62, UNLIMITED]))
+SETTINGS = st.builds(
+    Settings,
+    LIMITS,
+    st.dictionaries(UIDS, LIMITS, max_size=2),
+    st.dictionaries(GIDS, LIMITS, max_size=2),
+    st.sampled_from([300, 2 * CHUNK_BYTES, UNLIMITED]),
+    st.sampled_from([5, 12, 100]),
+)
+
+#: An access control list that a mode can't express, and one that it can.
+LISTS = st.sampled_from(
+    [
+        Acl(
+            [_Entry(1, 7, 0), _Entry(2, 7, 9), _Entry(4, 5, 0), _Entry(16, 7, 0), _Entry(32, 0, 0)]
+        ),
+        Acl([_Entry(1, 7, 0), _Entry(4, 5, 0), _Entry(32, 5, 0)]),
+    ]
+).map(Acl.encode)
+ATTRIBUTES = st.one_of(
+    st.tuples(st.sampled_from([STICKY, b"user.x"]), st.binary(max_size=60)),
+    st.tuples(st.sampled_from([acl.ACCESS, acl.DEFAULT]), LISTS),
+)
+
+
+class Charges(NamedTuple):
+    """What users, groups and the mount are charged; nobody who is charged nothing."""
+
+    dirs: Counter[tuple[str, int]]
+    files: Counter[tuple[str, int]]
+    bytes: Counter[tuple[str, int]]
+    held_bytes: Counter[tuple[str, int]]
+    stored_bytes: int
+    inodes: int
+
+
+class Recount(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree = make_tree()
+        #: All that a request may be about, and which of it has how many open handles.
+        self.known: list[Inode] = []
+        self.opens: Counter[Inode] = Counter()
+
+    @initialize(setgid=st.booleans())
+    def begin_with_a_queue_of_each(self, *, setgid: bool) -> None:
+        for name, owner, uid in ((b"a", Owner(1), ALICE), (b"b", Owner(2), BOB)):
+            self.mkdir(name, uid, USERS, owner, setgid=setgid)
+            self.create(self.known[-1], b"a", uid, STAFF)
+
+    # What may happen
+
+    @rule(settings=SETTINGS)
+    def change_limits(self, settings: Settings) -> None:
+        self.tree.ledger.change(settings)
+
+    @rule(name=NAMES, uid=UIDS, gid=GIDS, owner=OWNERS, setgid=st.booleans())
+    def mkdir(self, name: bytes, uid: Uid, gid: Gid, owner: Owner, *, setgid: bool) -> None:
+        mode = 0o2755 if setgid else 0o755
+        self._know(
+            self._do(lambda: mkdir(self.tree, name, mode=mode, uid=uid, gid=gid, owner=owner))
+        )
+        if setgid and isinstance(self.known[-1], Queue):
+            self.tree.chmod(self.known[-1], Mode(mode), NOW)
+
+    @rule(name=NAMES)
+    def rmdir(self, name: bytes) -> None:
+        self._do(lambda: rmdir(self.tree, name))
+
+    @rule(owner=OWNERS)
+    def owner_died(self, owner: Owner) -> None:
+        self.tree.owner_died(owner, NOW)
+
+    @precondition(lambda self: self.known)
+    @rule(inode=st.runner().flatmap(lambda machine: st.sampled_from(machine.known)), data=st.data())
+    def do_something_with(self, inode: Inode, data: st.DataObject) -> None:
+        """Do what a request may do with an inode of that kind."""
+        actions: list[Callable[[Inode, st.DataObject], None]] = [self.forget]
+        if not isinstance(inode, End):
+            actions += [self.chown, self.set_xattr, self.remove_xattr]
+        if isinstance(inode, Queue):
+            actions += [self.create_in, self.unlink, self.lookup, self.link]
+        if isinstance(inode, Message):
+            actions += [self.open_or_close, self.write, self.truncate]
+        data.draw(st.sampled_from(actions))(inode, data)
+
+    def create_in(self, queue: Inode, data: st.DataObject) -> None:
+        self.create(queue, data.draw(NAMES), data.draw(UIDS), data.draw(GIDS))
+
+    def create(self, queue: Inode, name: bytes, uid: Uid, gid: Gid) -> None:
+        assert isinstance(queue, Queue)
+        self._know(self._do(lambda: create(self.tree, queue, name, uid=uid, gid=gid)))
+
+    def link(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        inode, name = data.draw(st.sampled_from(self.known)), data.draw(NAMES)
+        uid, gid = data.draw(UIDS), data.draw(GIDS)
+        self._do(lambda: link(self.tree, inode, queue, name, uid=uid, gid=gid))
+
+    def unlink(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        name = data.draw(NAMES)
+        self._do(lambda: unlink(self.tree, queue, name))
+
+    def lookup(self, queue: Inode, data: st.DataObject) -> None:
+        """Let the kernel know `head` too: it is an inode."""
+        assert isinstance(queue, Queue)
+        viewer = data.draw(UIDS)
+        self._know(self._do(lambda: lookup(self.tree, queue, HEAD, viewer=viewer)))
+
+    def forget(self, inode: Inode, _data: st.DataObject) -> None:
+        if inode.holds > self.opens[inode]:
+            self.tree.unhold(inode, inode.holds - self.opens[inode])
+        self._clean()
+
+    def open_or_close(self, message: Inode, data: st.DataObject) -> None:
+        assert isinstance(message, Message)
+        if data.draw(st.booleans()) or not self.opens[message]:
+            self.tree.open(message)
+            self.opens[message] += 1
+        else:
+            self.tree.close(message)
+            self.opens[message] -= 1
+            self._clean()
+
+    def write(self, message: Inode, data: st.DataObject) -> None:
+        """Write, which takes an open handle."""
+        assert isinstance(message, Message)
+        offset, text = data.draw(OFFSETS), data.draw(st.binary(max_size=60))
+        if self.opens[message]:
+            self._do(lambda: self.tree.write(message, offset, text, NOW))
+
+    def truncate(self, message: Inode, data: st.DataObject) -> None:
+        assert isinstance(message, Message)
+        size = data.draw(OFFSETS)
+        self._do(lambda: self.tree.truncate(message, size, NOW))
+
+    def chown(self, inode: Inode, data: st.DataObject) -> None:
+        uid, gid = data.draw(st.none() | UIDS), data.draw(st.none() | GIDS)
+        self._do(lambda: self.tree.chown(inode, uid, gid, NOW))
+
+    def set_xattr(self, inode: Inode, data: st.DataObject) -> None:
+        name, value = data.draw(ATTRIBUTES)
+        self._do(lambda: self.tree.set_xattr(inode, name, value, NOW))
+
+    def remove_xattr(self, inode: Inode, data: st.DataObject) -> None:
+        name, _ = data.draw(ATTRIBUTES)
+        self._do(lambda: self.tree.remove_xattr(inode, name, NOW))
+        self._clean()
+
+    # What must hold after each step
+
+    @invariant()
+    def charges_equal_a_recount(self) -> None:
+        for charged, recounted in zip(self._charged(), self._recounted(), strict=True):
+            assert charged == recounted
+
+    def teardown(self) -> None:
+        for message, count in self.opens.items():
+            assert isinstance(message, Message)
+            for _ in range(count):
+                self.tree.close(message)
+        self._clean()
+        for inode in self.known:
+            self.tree.unhold(inode, inode.holds)
+        for owner in (Owner(1), Owner(2)):
+            self.tree.owner_died(owner, NOW)
+        for queue in [inode for inode in self.tree.inodes.values() if isinstance(inode, Queue)]:
+            self.tree.remove_xattr(queue, STICKY, NOW)
+        self.known, self.opens = [], Counter()
+        assert list(self.tree.inodes) == [ROOT_INO]
+        self.charges_equal_a_recount()
+
+    # Inside
+
+    def _do(self, action: Callable[[], T]) -> T | None:
+        before = self._seen()
+        try:
+            return action()
+        except Refused:
+            assert self._seen() == before
+            return None
+        finally:
+            self._clean()
+
+    def _know(self, inode: Inode | None) -> None:
+        """Hold an inode, as the kernel does that has been told of it."""
+        if inode is not None:
+            self.tree.hold(inode)
+            if inode not in self.known:
+                self.known.append(inode)
+
+    def _clean(self) -> None:
+        self.known = [inode for inode in self.known if self.tree.inodes.get(inode.ino) is inode]
+
+    def _seen(self) -> object:
+        """Return all that can be seen of the tree, and what is charged for it."""
+        inodes = sorted(self.tree.inodes.items())
+        return (
+            [
+                (ino, inode.links, inode.mode, inode.uid, inode.gid, inode.size, inode.ctime_ns)
+                for ino, inode in inodes
+            ],
+            [(ino, dict(inode.xattrs or {})) for ino, inode in inodes],
+            [
+                (ino, [(dentry.name, message.ino) for dentry, message in inode.after(0)])
+                for ino, inode in inodes
+                if isinstance(inode, Queue)
+            ],
+            self._charged(),
+        )
+
+    def _charged(self) -> Charges:
+        ledger = self.tree.ledger
+        accounts: dict[tuple[str, int], Account] = {
+            **{("user", uid): account for uid, account in ledger._users.items()},
+            **{("group", gid): account for gid, account in ledger._groups.items()},
+        }
+        dirs, files, count_bytes, held_bytes = (
+            Counter({who: getattr(a, what) for who, a in accounts.items() if getattr(a, what)})
+            for what in ("dirs", "files", "bytes", "held_bytes")
+        )
+        return Charges(dirs, files, count_bytes, held_bytes, ledger.stored_bytes, ledger.inodes)
+
+    def _recounted(self) -> Charges:
+        inodes = list(self.tree.inodes.values())
+        dirs: Counter[tuple[str, int]] = Counter()
+        files, count_bytes, held_bytes = dirs.copy(), dirs.copy(), dirs.copy()
+        names: Counter[Inode] = Counter()
+        queues = [queue for _, queue in self.tree.root.after(0)]
+        for queue in queues:
+            dirs.update(_both(queue.uid, queue.gid))
+            for dentry, message in queue.after(0):
+                files.update(_both(dentry.payer.uid, dentry.payer.gid))
+                names[message] += 1
+        for inode in inodes:
+            used = inode in (self.tree.root, *queues) or names[inode] or self.opens[inode]
+            if not isinstance(inode, End):
+                for who in _both(inode.uid, inode.gid):
+                    (count_bytes if used else held_bytes)[who] += inode.size + _attribute_bytes(
+                        inode
+                    )
+        return Charges(
+            dirs,
+            files,
+            +count_bytes,
+            +held_bytes,
+            sum(_content_bytes(inode) + _attribute_bytes(inode) for inode in inodes),
+            len(inodes) + sum(count - 1 for count in names.values()),
+        )
+
+
+def _both(uid: Uid, gid: Gid) -> list[tuple[str, int]]:
+    return [("user", uid), ("group", gid)]
+
+
+def _attribute_bytes(inode: Inode) -> int:
+    return sum(len(name) + len(value) + ATTRIBUTE for name, value in (inode.xattrs or {}).items())
+
+
+def _content_bytes(inode: Inode) -> int:
+    """Count the bytes that are stored, chunk by chunk where there are some."""
+    if not isinstance(inode, Message):
+        return 0
+    content = inode._content
+    if isinstance(content, bytes | bytearray):
+        return len(content)
+    # Keeping a chunk takes 160 bytes.
+    return sum(len(chunk) + 160 for chunk in content._chunks.values())
+
+
+TestRecount = Recount.TestCase
+TestRecount.settings = settings(max_examples=80, stateful_step_count=50)
