@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mount.processes import Fork, Forked
 from tests.mounts import Child, Mount
 
 _numbers = itertools.count()
@@ -85,3 +86,21 @@ def start() -> Iterator[Callable[..., Child]]:
     yield start
     for child in children:
         child.close()
+
+
+@pytest.fixture
+def fork() -> Iterator[Fork]:
+    """Fork processes that are gone at the test's end; arguments are those of `Forked`.
+
+    The function has been called when this returns, and has raised nothing.
+    """
+    children: list[Forked] = []
+
+    def fork(function: Callable[[], object], uid: int = 0) -> Forked:
+        children.append(Forked(function, uid))
+        children[-1].result()
+        return children[-1]
+
+    yield fork
+    for child in children:
+        child.end()

@@ -1,30 +1,11 @@
 """Fixtures for tests of the mount."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.mount.processes import Fork, Forked
+from tests.mount.processes import Fork
 from tests.mounts import Mount
-
-
-@pytest.fixture
-def fork() -> Iterator[Fork]:
-    """Fork processes that are gone at the test's end; arguments are those of `Forked`.
-
-    The function has been called when this returns, and has raised nothing.
-    """
-    children: list[Forked] = []
-
-    def fork(function: Callable[[], object], uid: int = 0) -> Forked:
-        children.append(Forked(function, uid))
-        children[-1].result()
-        return children[-1]
-
-    yield fork
-    for child in children:
-        child.end()
 
 
 @pytest.fixture
