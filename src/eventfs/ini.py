@@ -3,6 +3,8 @@
 configparser isn't used: it joins indented lines, stops at some mistakes and keeps no lines.
 """
 
+import errno
+import os
 import re
 import stat
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import NamedTuple
 _COMMENT = re.compile(r"\s;.*")
 _SECTION = re.compile(r"\[([^]]*)\]")
 _VALUE = re.compile(r"([^=:]*[^=:\s])\s*[=:]\s*(.*)")
+
+#: Much more than anybody writes; the daemon's memory isn't to be filled by mistake.
+_MAX_BYTES = 2**20
 
 
 class Value(NamedTuple):
@@ -33,12 +38,7 @@ def read(path: Path) -> Ini:
     """Read a file; a mistake keeps nothing else from being read, as far as that makes sense."""
     found = Ini({}, {}, [])
     try:
-        # To open a fifo would wait for a writer.
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            found.mistakes.append(f"{path}:1: can't be read: not a file")
-            return found
-        text = path.read_text(encoding="utf-8-sig")
+        text = _text(path)
     except UnicodeDecodeError as error:
         bad = error.object[: error.start].count(b"\n") + 1
         found.mistakes.append(f"{path}:{bad}: not text: expected UTF-8")
@@ -51,7 +51,7 @@ def read(path: Path) -> Ini:
         line = raw.strip()
         if not line or line[0] in "#;":
             continue
-        content = _COMMENT.sub("", line)
+        content = _COMMENT.sub("", line).rstrip()
         if section := _SECTION.match(content):
             values = found.sections.setdefault(section[1], {})
             found.section_lines.setdefault(section[1], number)
@@ -65,3 +65,14 @@ def read(path: Path) -> Ini:
         else:
             values[pair[1]] = Value(pair[2], number)
     return found
+
+
+def _text(path: Path) -> str:
+    status = path.stat()
+    # To open a fifo would wait for a writer.
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise OSError(errno.EINVAL, "not a file")
+    if status.st_size > _MAX_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    # Not utf-8-sig: Python loads that when it is first used, and may not be able to by then.
+    return path.read_text(encoding="utf-8").removeprefix("\ufeff")

@@ -12,9 +12,19 @@ from eventfs.queues.acl import ACCESS, DEFAULT, Acl
 from eventfs.queues.errors import BadAcl, NoDefaultAcl, NoSuchAttribute
 from eventfs.queues.inode import Mode
 from eventfs.queues.message import Message
-from eventfs.queues.queue import Queue
+from eventfs.queues.queue import Queue, Tid
 from eventfs.queues.tree import Tree
-from tests.queues.making import ATTRIBUTE, NOW, THEN, create, mkdir, times, unlink
+from tests.queues.making import (
+    ATTRIBUTE,
+    NOW,
+    THEN,
+    FakeThreads,
+    create,
+    make_tree,
+    mkdir,
+    times,
+    unlink,
+)
 
 # The tags of linux/posix_acl.h, and the id of an entry that needs none.
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -262,3 +272,32 @@ def test_what_is_inherited_is_charged_and_refunded(tree: Tree, queue: Queue) -> 
     assert tree.ledger.stored_bytes == queues_bytes + message.xattr_bytes
     unlink(tree, queue, b"message")
     assert queue.payer.user.bytes == tree.ledger.stored_bytes == queues_bytes
+
+
+# What takes S_ISGID
+
+
+@pytest.mark.parametrize("value", [minimal(7, 5, 5), extended(7, 6, 5, 5, 5)])
+def test_a_list_set_from_outside_the_group_takes_s_isgid(value: bytes) -> None:
+    threads = FakeThreads()
+    tree = make_tree(threads=threads)
+    queue = mkdir(tree, mode=0o2755)
+    threads.may_act_for = lambda tid, uid, gid: (tid, uid, gid) == (5, queue.uid, queue.gid)
+    tree.set_xattr(queue, ACCESS, value, NOW, Tid(5))
+    assert queue.mode == S_IFDIR | 0o2755
+    tree.set_xattr(queue, DEFAULT, value, NOW, Tid(6))
+    assert queue.mode == S_IFDIR | 0o2755
+    tree.set_xattr(queue, ACCESS, value, NOW, Tid(6))
+    assert queue.mode == S_IFDIR | 0o755
+
+
+# Removing
+
+
+@pytest.mark.parametrize("name", [ACCESS, DEFAULT])
+def test_a_list_that_is_not_there_is_removed_without_a_trace(tree: Tree, name: bytes) -> None:
+    queue = mkdir(tree, mode=0o755)
+    for inode in (tree.root, queue, create(tree, queue)):
+        before = inode.mode, times(inode)
+        assert tree.remove_xattr(inode, name, NOW + 1) is None
+        assert (inode.mode, times(inode)) == before

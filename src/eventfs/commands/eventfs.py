@@ -202,17 +202,22 @@ def _serve_in_background(plan: session.Plan) -> int:
         # Not through main: nothing of the parent's may run twice, such as its caller's clean-up.
         os._exit(_daemon(plan, writer))
     os.close(writer)
-    with os.fdopen(reader) as said:
+    with os.fdopen(reader, errors="surrogateescape") as said:
         answer = said.read()
     if answer == _READY:
         return 0
     _, status = os.waitpid(pid, 0)
     status = os.waitstatus_to_exitcode(status)
+    if status == _BAD_CONFIG:
+        raise config.ConfigError(answer)
     raise _Failed(answer or f"the daemon ended before the mount was usable (status {status})")
 
 
 #: What the daemon says when the mount is usable; anything else is why it isn't.
 _READY = "ready\n"
+
+#: The daemon's exit status where the configuration went bad after it was checked.
+_BAD_CONFIG = 3
 
 
 def _daemon(plan: session.Plan, writer: int) -> int:
@@ -236,14 +241,14 @@ def _daemon(plan: session.Plan, writer: int) -> int:
 
     try:
         session.serve(plan, ready)
-    except mounting.MountFailed as error:
-        os.write(writer, str(error).encode())
-        return 1
+    except (config.ConfigError, mounting.MountFailed) as error:
+        os.write(writer, os.fsencode(str(error)))
+        return _BAD_CONFIG if isinstance(error, config.ConfigError) else 1
     except Exception as error:
         if not isinstance(error, OSError):
             logging.getLogger(__name__).exception("the daemon failed")
         # If the caller is still there, which it isn't once the mount was usable.
         with contextlib.suppress(OSError):
-            os.write(writer, f"the daemon failed: {error}".encode())
+            os.write(writer, os.fsencode(f"the daemon failed: {error}"))
         return 1
     return 0

@@ -86,6 +86,8 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
             tree.ledger.change(plan.read_settings())
         except (OSError, ValueError) as error:
             log.error("the old limits stay in force: %s", error)  # noqa: TRY400  # it says all
+        except Exception:
+            log.exception("the old limits stay in force")  # no reason to end
         else:
             log.info("the limits have been read again")
 

@@ -1,0 +1,47 @@
+"""A mount whose root the tests may change, and tmpfs to compare it with."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mounts import Mount
+
+
+@pytest.fixture(scope="session")
+def rights_mount(public_path: Path) -> Iterator[Mount]:
+    """A mount for all users; all queues in it are made by processes that end with their test."""
+    path = public_path / "rights"
+    path.mkdir()
+    mounted = Mount(path, public_path / "rights.log", "-o", "allow_other")
+    yield mounted
+    mounted.unmount()
+
+
+@pytest.fixture
+def eventfs(rights_mount: Mount) -> Iterator[Path]:
+    """The root of the mount, empty; it is given back as it was."""
+    root = rights_mount.path
+    yield root
+    for path in root.iterdir():
+        # Made sticky by a test; all others have died with their makers.
+        shutil.rmtree(path, ignore_errors=True)
+    os.chown(root, 0, 0)
+    root.chmod(0o1777)
+    for name in os.listxattr(root):
+        os.removexattr(root, name)
+    assert os.listdir(root) == []
+
+
+@pytest.fixture
+def tmpfs(public_path: Path) -> Iterator[Path]:
+    """The root of an empty tmpfs, with the same mode."""
+    path = public_path / "rights-tmpfs"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777,size=100m", "tmpfs", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+    path.rmdir()
