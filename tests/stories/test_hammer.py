@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def hammer(root: Path, number: int, stop: Path) -> Counter[str]:
         lambda: with_file(lambda fd: os.pwrite(fd, b"x" * 100_000, 0)),
         lambda: with_file(lambda fd: os.ftruncate(fd, 2**40)),
         lambda: with_file(
-            lambda fd: [os.setxattr(fd, f"user.{chance.randrange(9999)}", b"xy") for _ in range(9)]
+            lambda fd: set_attributes(fd, [f"user.{chance.randrange(9999)}" for _ in range(9)])
         ),
         lambda: os.link(some_message(), some_message()),
         lambda: some_message().unlink(),
@@ -89,6 +90,11 @@ def hammer(root: Path, number: int, stop: Path) -> Counter[str]:
         except OSError as error:
             answers[errno.errorcode[error.errno or 0]] += 1
     return answers
+
+
+def set_attributes(descriptor: int, names: list[str]) -> None:
+    for name in names:
+        os.setxattr(descriptor, name, b"xy")
 
 
 def go_round(root: Path) -> int:
@@ -110,7 +116,7 @@ def is_full(mount: Mount) -> bool:
         return stat.f_bavail * stat.f_bsize, stat.f_favail
 
     free_bytes, free_files = in_child(free, ALICE)
-    return free_bytes < MAX_BYTES // 10 and free_files < MAX_FILES // 10
+    return bool(free_bytes < MAX_BYTES // 10 and free_files < MAX_FILES // 10)
 
 
 def peak_bytes(mount: Mount) -> int:
@@ -142,8 +148,7 @@ def test_a_user_at_every_limit_stops_nobody_and_takes_bounded_memory(
     stop = mount.path.parent / "stop"
     before_bytes = mount.rss_bytes()
     hammers = [
-        Forked(lambda number=number: hammer(mount.path, number, stop), ALICE)
-        for number in range(HAMMERS)
+        Forked(partial(hammer, mount.path, number, stop), ALICE) for number in range(HAMMERS)
     ]
     try:
         assert in_child(lambda: go_round(mount.path), BOB) == ROUND_TRIPS

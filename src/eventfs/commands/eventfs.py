@@ -44,6 +44,8 @@ fsname=NAME, subtype=NAME, ro, noexec, nosuid and nodev, and as for tmpfs:
   mode=MODE       the root's permissions (default 1777)
   size=SIZE       how many bytes may be stored (default: half of the memory)
   nr_inodes=N     how many queues and messages there may be
+and eventfs's own:
+  spin=MICROSECONDS   how long to poll for the next request before sleeping (default 50)
 
 limits of users and groups stand in FILE (default /etc/eventfs/eventfs.conf, if that exists);
 SIGHUP makes the daemon read it again.
@@ -112,6 +114,7 @@ def _plan(arguments: argparse.Namespace) -> session.Plan:
         read_settings,
         asked.fuse,
         asked.root_mode,
+        asked.spin_ns,
         trace=arguments.d or asked.debug,
     )
 

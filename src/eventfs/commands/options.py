@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from eventfs import config
+from eventfs.mount.reader import SPIN_NS
 from eventfs.mount.session import ROOT_MODE
 from eventfs.queues.inode import Mode
 
@@ -23,8 +24,9 @@ _OPPOSITES = (
 _FLAGS = {flag: pair for pair in _OPPOSITES for flag in pair}
 _VALUES = frozenset(("fsname", "subtype"))
 
-#: Our own, with tmpfs's names and meanings: the root's mode, and the mount's limits.
-_OWN = frozenset(("mode", "nr_inodes", "size"))
+#: Our own: tmpfs's names and meanings for the root's mode and the mount's limits, and how long to
+#: poll before sleeping.
+_OWN = frozenset(("mode", "nr_inodes", "size", "spin"))
 
 #: For mount(8) and fstab(5), or what is so anyway: nothing to do.
 _IGNORED = frozenset(
@@ -53,6 +55,7 @@ class MountOptions(NamedTuple):
     root_mode: Mode
     size_bytes: int | None
     nr_inodes: int | None
+    spin_ns: int
 
 
 def _mode(value: str) -> int:
@@ -61,9 +64,18 @@ def _mode(value: str) -> int:
     return int(value, 8)
 
 
+def _spin_ns(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,6}", value):
+        raise ValueError(f"{value!r} isn't a number of microseconds below a million")
+    return int(value) * 1000
+
+
+_OF_VALUE = {"mode": _mode, "spin": _spin_ns}
+
+
 def _number(name: str, value: str) -> int:
     try:
-        return _mode(value) if name == "mode" else config.number(value)
+        return _OF_VALUE.get(name, config.number)(value)
     except ValueError as error:
         raise OptionError(f"mount option {name!r}: {error}") from None
 
@@ -101,4 +113,5 @@ def parse(texts: list[str], source: str | None) -> MountOptions:
         Mode(own.get("mode", ROOT_MODE)),
         own.get("size"),
         own.get("nr_inodes"),
+        own.get("spin", SPIN_NS),
     )

@@ -19,16 +19,20 @@ What the kernel may remember, and why it never shows anything untrue:
 - A message's content: as of any local file, but for handles that write past the page cache. The
   one that creates a message does, unless it can be mapped into memory: else the kernel asks for
   `security.capability` before each write. While it is open, all others must bypass the cache too.
+  A small message's content is handed over when it is opened: that saves the request to read it, and
+  so opening it is what moves its atime.
 """
 
+import contextlib
 import errno
 import functools
 import logging
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from stat import S_ISVTX
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import pyfuse3
 from pyfuse3 import (
@@ -36,7 +40,6 @@ from pyfuse3 import (
     FileInfo,
     FUSEError,
     ReaddirToken,
-    RequestContext,
     SetattrFields,
     StatvfsData,
 )
@@ -61,8 +64,23 @@ LONG_S = 365 * 24 * 3600
 #: st_blksize and the block size of statfs, in bytes: a page, and what st_blocks doesn't use.
 BLOCK_BYTES = 4096
 
+#: An attribute of the root: how many requests of each kind there have been, this one included.
+REQUESTS = b"user.eventfs_requests"
+
+#: The content that the kernel gets with its first open, in bytes at most: what it would read first.
+STORE_BYTES = 128 * 1024
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+class Caller(Protocol):
+    """Who sent a request; pyfuse3's RequestContext, with the rules' types."""
+
+    pid: Tid
+    uid: Uid
+    gid: Gid
+    umask: int
 
 
 def _handler(
@@ -73,11 +91,13 @@ def _handler(
     A refusal becomes its errno. Anything unexpected is logged and answered EIO; if it got through,
     the request would stay unanswered and pyfuse3's main loop would end.
     """
+    name = function.__name__
 
     @functools.wraps(function)
-    async def handle(self: "Operations", *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    async def handle(self: "Operations", *args: _P.args, **_: _P.kwargs) -> _R:
+        self.requests[name] += 1
         try:
-            return function(self, *args, **kwargs)
+            return function(self, *args)  # type: ignore[call-arg]  # pyfuse3 names no argument
         except Refused as refusal:
             raise FUSEError(ERRNOS[type(refusal)]) from None
         except FUSEError:
@@ -85,17 +105,14 @@ def _handler(
         except MemoryError:
             raise FUSEError(errno.ENOMEM) from None
         except Exception:
-            log.exception("%s failed: answered EIO", function.__name__)
+            log.exception("%s failed: answered EIO", name)
             raise FUSEError(errno.EIO) from None
 
     return handle
 
 
 class Operations(pyfuse3.Operations):
-    """The handlers of one mount.
-
-    Not handled, so that the kernel asks only once: flush, fsync, access, poll.
-    """
+    """The handlers of one mount."""
 
     supports_dot_lookup = False
     enable_acl = True
@@ -110,18 +127,30 @@ class Operations(pyfuse3.Operations):
         noatime: bool,
     ) -> None:
         """Serve *tree*; *ready* is called once the mount is usable."""
+        #: How many requests of each kind have been answered.
+        self.requests: defaultdict[str, int] = defaultdict(int)
         self._noatime = noatime
         self._tree = tree
+        # The kernel asks each kind of inode only what suits it.
+        self._inodes = tree.inodes
+        self._messages = cast("dict[Ino, Message]", tree.inodes)
+        self._directories = cast("dict[Ino, Root | Queue]", tree.inodes)
         self._owners = owners
         self._notifier = notifier
         self._ready = ready
         self._attributes = EntryAttributes()
         self._attributes.st_blksize = BLOCK_BYTES
+        # To answer so is cheaper than to raise ENOENT.
+        self._nothing = EntryAttributes()
+        self._nothing.st_ino = 0
+        self._nothing.entry_timeout = 0
         # Open handles that write past the page cache, by message.
         self._bypassing: dict[Ino, int] = {}
         # A directory's handle: what it lists, and for whom.
         self._listings: dict[int, tuple[Root | Queue, Uid]] = {}
         self._last_listing = 0
+        # Messages whose content the kernel was given, as long as it knows them.
+        self._stored: set[Ino] = set()
 
     def init(self) -> None:
         """Take the kernel's first request: from now on it waits for our answers."""
@@ -141,19 +170,23 @@ class Operations(pyfuse3.Operations):
     # Names
 
     @_handler
-    def lookup(self, parent: Ino, name: Name, ctx: RequestContext) -> EntryAttributes:
+    def lookup(self, parent: Ino, name: Name, ctx: Caller) -> EntryAttributes:
         # The reader handed deaths over before it saw that there was a request. That may have been
         # another one, taken back since by the death of its sender.
         if deaths := self._owners.deaths():
             self.owners_died(deaths)
         if parent == ROOT_INO:
             self._notifier.settle(name)
-        inode = self._tree.lookup(self._directory(parent), name, Uid(ctx.uid))
-        return self._entry(inode)
+        try:
+            inode = self._tree.lookup(self._directories[parent], name, ctx.uid)
+        except NotFound:
+            return self._nothing
+        inode.holds += 1
+        return self._fill(inode)
 
     @_handler
-    def mkdir(self, parent: Ino, name: Name, mode: Mode, ctx: RequestContext) -> EntryAttributes:
-        directory = self._directory(parent)
+    def mkdir(self, parent: Ino, name: Name, mode: Mode, ctx: Caller) -> EntryAttributes:
+        directory = self._directories[parent]
         try:
             owner = self._owners.watch(ctx.pid)
         except CallerUnseen:
@@ -171,8 +204,8 @@ class Operations(pyfuse3.Operations):
                 directory,
                 name,
                 _masked(directory, mode, ctx),
-                Uid(ctx.uid),
-                Gid(ctx.gid),
+                ctx.uid,
+                ctx.gid,
                 owner,
                 time.time_ns(),
             )
@@ -181,24 +214,24 @@ class Operations(pyfuse3.Operations):
         return self._entry(queue)
 
     @_handler
-    def rmdir(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
-        queue = self._tree.rmdir(self._directory(parent), name, time.time_ns())
+    def rmdir(self, parent: Ino, name: Name, ctx: Caller) -> None:
+        queue = self._tree.rmdir(self._directories[parent], name, time.time_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
 
     @_handler
     def create(
-        self, parent: Ino, name: Name, mode: Mode, flags: int, ctx: RequestContext
+        self, parent: Ino, name: Name, mode: Mode, flags: int, ctx: Caller
     ) -> tuple[FileInfo, EntryAttributes]:
-        directory = self._directory(parent)
-        uid = Uid(ctx.uid)
+        directory = self._directories[parent]
+        uid = ctx.uid
         try:
             message = self._tree.create(
                 directory,
                 name,
                 _masked(directory, mode, ctx),
                 uid,
-                Gid(ctx.gid),
+                ctx.gid,
                 time.time_ns(),
             )
         except AlreadyExists:
@@ -211,24 +244,20 @@ class Operations(pyfuse3.Operations):
         return self._open(message, flags, bypass=not mappable), self._entry(message)
 
     @_handler
-    def mknod(
-        self, parent: Ino, name: Name, mode: Mode, rdev: int, ctx: RequestContext
-    ) -> EntryAttributes:
-        directory = self._directory(parent)
+    def mknod(self, parent: Ino, name: Name, mode: Mode, rdev: int, ctx: Caller) -> EntryAttributes:
+        directory = self._directories[parent]
         message = self._tree.create(
             directory,
             name,
             _masked(directory, mode, ctx),
-            Uid(ctx.uid),
-            Gid(ctx.gid),
+            ctx.uid,
+            ctx.gid,
             time.time_ns(),
         )
         return self._entry(message)
 
     @_handler
-    def symlink(
-        self, parent: Ino, name: Name, target: bytes, ctx: RequestContext
-    ) -> EntryAttributes:
+    def symlink(self, parent: Ino, name: Name, target: bytes, ctx: Caller) -> EntryAttributes:
         raise FUSEError(errno.EPERM)
 
     @_handler
@@ -239,47 +268,45 @@ class Operations(pyfuse3.Operations):
         new_parent: Ino,
         new_name: Name,
         flags: int,
-        ctx: RequestContext,
+        ctx: Caller,
     ) -> None:
         raise FUSEError(errno.EPERM)
 
     @_handler
-    def link(
-        self, ino: Ino, new_parent: Ino, new_name: Name, ctx: RequestContext
-    ) -> EntryAttributes:
+    def link(self, ino: Ino, new_parent: Ino, new_name: Name, ctx: Caller) -> EntryAttributes:
         message = self._tree.link(
             self._inode(ino, ctx),
-            self._directory(new_parent),
+            self._directories[new_parent],
             new_name,
-            Uid(ctx.uid),
-            Gid(ctx.gid),
+            ctx.uid,
+            ctx.gid,
             time.time_ns(),
         )
         return self._entry(message)
 
     @_handler
-    def unlink(self, parent: Ino, name: Name, ctx: RequestContext) -> None:
+    def unlink(self, parent: Ino, name: Name, ctx: Caller) -> None:
         gone, message = self._tree.unlink(
-            self._directory(parent), name, Uid(ctx.uid), Tid(ctx.pid), time.time_ns()
+            self._directories[parent], name, ctx.uid, ctx.pid, time.time_ns()
         )
         if gone != name and message.holds:
             self._invalidate_attributes(message)
             self._notifier.popped(parent, gone, message)
 
     @_handler
-    def readlink(self, ino: Ino, ctx: RequestContext) -> Name:
+    def readlink(self, ino: Ino, ctx: Caller) -> Name:
         end = self._tree.inodes[ino]
         assert isinstance(end, End)
-        return self._tree.sightings.follow(Tid(ctx.pid), end)
+        return self._tree.sightings.follow(ctx.pid, end)
 
     @_handler
-    def opendir(self, ino: Ino, ctx: RequestContext) -> int:
-        directory = self._directory(ino)
+    def opendir(self, ino: Ino, ctx: Caller) -> int:
+        directory = self._directories[ino]
         if not directory.links:
             raise NotFound
         self._tree.hold(directory)
         self._last_listing += 1
-        self._listings[self._last_listing] = directory, Uid(ctx.uid)
+        self._listings[self._last_listing] = directory, ctx.uid
         return self._last_listing
 
     @_handler
@@ -303,26 +330,29 @@ class Operations(pyfuse3.Operations):
     # Content. A handle is its message's number and a bit that tells whether it bypasses the cache.
 
     @_handler
-    def open(self, ino: Ino, flags: int, ctx: RequestContext) -> FileInfo:
-        message = self._message(ino)
+    def open(self, ino: Ino, flags: int, ctx: Caller) -> FileInfo:
+        message = self._messages[ino]
         if flags & os.O_TRUNC:
             self._tree.truncate(message, 0, time.time_ns())
-        self._tree.sightings.opened(Tid(ctx.pid), message)
-        return self._open(message, flags, bypass=ino in self._bypassing)
+        self._tree.sightings.opened(ctx.pid, message)
+        bypass = ino in self._bypassing
+        if not message.opens and not bypass and flags & os.O_ACCMODE != os.O_WRONLY:
+            self._store(message)
+        return self._open(message, flags, bypass=bypass)
 
     @_handler
     def read(self, fh: int, offset: int, length: int) -> bytes:
-        message = self._message(Ino(fh >> 1))
+        message = self._messages[Ino(fh >> 1)]
         now_ns = message.atime_ns if self._noatime else time.time_ns()
         return message.read(offset, length, now_ns)
 
     @_handler
     def write(self, fh: int, offset: int, data: bytes) -> int:
-        return self._tree.write(self._message(Ino(fh >> 1)), offset, data, time.time_ns())
+        return self._tree.write(self._messages[Ino(fh >> 1)], offset, data, time.time_ns())
 
     @_handler
     def release(self, fh: int) -> None:
-        message = self._message(Ino(fh >> 1))
+        message = self._messages[Ino(fh >> 1)]
         if fh & 1:
             self._bypassing[message.ino] -= 1
             if not self._bypassing[message.ino]:
@@ -332,7 +362,7 @@ class Operations(pyfuse3.Operations):
     # Attributes
 
     @_handler
-    def getattr(self, ino: Ino, ctx: RequestContext) -> EntryAttributes:
+    def getattr(self, ino: Ino, ctx: Caller) -> EntryAttributes:
         return self._fill(self._inode(ino, ctx))
 
     @_handler
@@ -342,13 +372,13 @@ class Operations(pyfuse3.Operations):
         wanted: EntryAttributes,
         fields: SetattrFields,
         fh: int | None,
-        ctx: RequestContext,
+        ctx: Caller,
     ) -> EntryAttributes:
         inode = self._inode(ino, ctx)
         self._tree.check_changeable(inode)
         now_ns = time.time_ns()
         if fields.update_size:
-            self._tree.truncate(self._message(ino), wanted.st_size, now_ns)
+            self._tree.truncate(self._messages[ino], wanted.st_size, now_ns)
         if fields.update_uid or fields.update_gid:
             self._tree.chown(
                 inode,
@@ -370,26 +400,31 @@ class Operations(pyfuse3.Operations):
         return self._fill(inode)
 
     @_handler
-    def getxattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> bytes:
+    def getxattr(self, ino: Ino, name: bytes, ctx: Caller) -> bytes:
+        if name == REQUESTS and ino == ROOT_INO:
+            lines = (f"{kind} {count}" for kind, count in sorted(self.requests.items()))
+            return "\n".join(lines).encode()
         return xattrs.get(self._inode(ino, ctx), name)
 
     @_handler
-    def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns(), Tid(ctx.pid))
+    def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: Caller) -> None:
+        if name == REQUESTS and ino == ROOT_INO:
+            raise FUSEError(errno.EPERM)
+        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns(), ctx.pid)
 
     @_handler
-    def listxattr(self, ino: Ino, ctx: RequestContext) -> list[bytes]:
+    def listxattr(self, ino: Ino, ctx: Caller) -> list[bytes]:
         return xattrs.names(self._inode(ino, ctx))
 
     @_handler
-    def removexattr(self, ino: Ino, name: bytes, ctx: RequestContext) -> None:
+    def removexattr(self, ino: Ino, name: bytes, ctx: Caller) -> None:
         vanished = self._tree.remove_xattr(self._inode(ino, ctx), name, time.time_ns())
         if vanished is not None:
             self._announce([vanished])
 
     @_handler
-    def statfs(self, ctx: RequestContext) -> StatvfsData:
-        room = self._tree.room(Uid(ctx.uid), Gid(ctx.gid))
+    def statfs(self, ctx: Caller) -> StatvfsData:
+        room = self._tree.room(ctx.uid, ctx.gid)
         stat = StatvfsData()
         stat.f_bsize = stat.f_frsize = BLOCK_BYTES
         stat.f_blocks = room.size_bytes // BLOCK_BYTES
@@ -401,30 +436,42 @@ class Operations(pyfuse3.Operations):
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """Take lookups back; must not raise."""
+        self.requests["forget"] += 1
         try:
             for ino, count in inode_list:
-                self._tree.unhold(self._tree.inodes[Ino(ino)], count)
+                inode = self._inodes[Ino(ino)]
+                self._tree.unhold(inode, count)
+                if not inode.holds:
+                    self._stored.discard(inode.ino)
         except Exception:
             log.exception("forget failed")
 
+    # What the kernel asks once, and then does without
+
+    @_handler
+    def flush(self, fh: int) -> None:
+        raise FUSEError(errno.ENOSYS)
+
+    @_handler
+    def fsync(self, fh: int, datasync: int) -> None:
+        raise FUSEError(errno.ENOSYS)
+
+    @_handler
+    def fsyncdir(self, fh: int, datasync: int) -> None:
+        raise FUSEError(errno.ENOSYS)
+
+    @_handler
+    def access(self, ino: Ino, mode: int, ctx: Caller) -> bool:
+        raise FUSEError(errno.ENOSYS)
+
     # Inside
 
-    def _inode(self, ino: Ino, ctx: RequestContext) -> Inode:
+    def _inode(self, ino: Ino, ctx: Caller) -> Inode:
         """Return an inode that is there: `head` and `tail` aren't in an empty queue."""
         inode = self._tree.inodes[ino]
         if isinstance(inode, End):
-            inode.dentry(Tid(ctx.pid))
+            inode.dentry(ctx.pid)
         return inode
-
-    def _directory(self, ino: Ino) -> Root | Queue:
-        directory = self._tree.inodes[ino]
-        assert isinstance(directory, Root | Queue)
-        return directory
-
-    def _message(self, ino: Ino) -> Message:
-        message = self._tree.inodes[ino]
-        assert isinstance(message, Message)
-        return message
 
     def _entry(self, inode: Inode) -> EntryAttributes:
         """Answer a lookup."""
@@ -461,6 +508,20 @@ class Operations(pyfuse3.Operations):
         self._tree.open(message)
         return FileInfo(fh=message.ino << 1 | writes_past, direct_io=bypass, keep_cache=not bypass)
 
+    def _store(self, message: Message) -> None:
+        """Give the kernel a small message's content before it asks: that saves the request.
+
+        It waits for the pages' locks, which are held while somebody waits for us to read or write;
+        so nobody may have the message open.
+        """
+        ino, size = message.ino, message.size
+        if not 0 < size <= STORE_BYTES or ino in self._stored:
+            return
+        self._stored.add(ino)
+        now_ns = message.atime_ns if self._noatime else time.time_ns()
+        with contextlib.suppress(OSError):  # then it asks
+            pyfuse3.notify_store(ino, 0, message.read(0, size, now_ns))
+
     def _unwatch_unless_needed(self, owner: Owner) -> None:
         if not self._tree.owns(owner):
             self._owners.unwatch(owner)
@@ -485,7 +546,7 @@ class Operations(pyfuse3.Operations):
                 raise
 
 
-def _masked(directory: Root | Queue, mode: Mode, ctx: RequestContext) -> Mode:
+def _masked(directory: Root | Queue, mode: Mode, ctx: Caller) -> Mode:
     """Apply the caller's umask, unless the directory passes an access control list on (acl(5))."""
     if directory.xattrs and acl.DEFAULT in directory.xattrs:
         return mode

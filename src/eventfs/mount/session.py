@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from eventfs.mount import mounting
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.operations import Operations
 from eventfs.mount.owners import ProcThreads, best_owners
-from eventfs.mount.reader import Reader
+from eventfs.mount.reader import SPIN_NS, Reader
 from eventfs.queues.inode import Mode
 from eventfs.queues.ledger import Gid, Settings, Uid
 from eventfs.queues.tree import Tree
@@ -40,13 +41,15 @@ class Plan:
     """What to mount, where and how.
 
     `options` are those of libfuse. `read_settings` returns the limits, and is called again on
-    SIGHUP; it raises ValueError with a message where they can't be had.
+    SIGHUP; it raises ValueError with a message where they can't be had. The daemon polls for
+    `spin_ns` nanoseconds before it sleeps.
     """
 
     mountpoint: Path
     read_settings: Callable[[], Settings]
     options: AbstractSet[str] = field(default_factory=frozenset)
     root_mode: Mode = ROOT_MODE
+    spin_ns: int = SPIN_NS
     trace: bool = False
 
 
@@ -72,7 +75,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     )
     noatime = "noatime" in plan.options
     operations = Operations(tree, owners, notifier, ready, noatime=noatime)
-    reader = Reader(owners, operations.owners_died)
+    reader = Reader(owners, operations.owners_died, plan.spin_ns)
     reader.install()
     if plan.trace:
         _trace(operations)
@@ -131,7 +134,9 @@ def _trace(operations: Operations) -> None:
             except pyfuse3.FUSEError as error:
                 log.debug("%s(%s): %s", name, shown, error)
                 raise
-            log.debug("%s(%s)", name, shown)
+            # A lookup of nothing is answered without an error.
+            nothing = isinstance(answer, pyfuse3.EntryAttributes) and not answer.st_ino
+            log.debug("%s(%s)%s", name, shown, f": {os.strerror(ENOENT)}" if nothing else "")
             return answer
 
         return handle

@@ -19,6 +19,12 @@ TREE = "eventfs.queues.tree.Tree"
 MESSAGE = "eventfs.queues.message.Message"
 
 
+def read_large(message: Path) -> None:
+    """Read more than the kernel is given when it opens a message."""
+    os.truncate(message, 2**20)
+    message.read_bytes()
+
+
 class Broken(NamedTuple):
     """A function of the daemon that can be made to raise.
 
@@ -46,7 +52,8 @@ BROKEN = [
     Broken(f"{TREE}.unlink", "unlink", lambda queue: (queue / "head").unlink()),
     Broken(f"{TREE}.entries", "readdir", os.listdir),
     Broken(f"{MESSAGE}.write", "write", lambda queue: (queue / "message").write_text("text")),
-    Broken(f"{MESSAGE}.read", "read", lambda queue: (queue / "message").read_text()),
+    Broken(f"{MESSAGE}.read", "open", lambda queue: (queue / "message").read_text()),
+    Broken(f"{MESSAGE}.read", "read", lambda queue: read_large(queue / "message")),
     Broken(f"{MESSAGE}.truncate", "setattr", lambda queue: os.truncate(queue / "message", 1)),
     Broken(f"{MESSAGE}.truncate", "open", lambda queue: (queue / "message").open("w").close()),
     Broken("eventfs.queues.inode.Inode.chmod", "setattr", lambda queue: queue.chmod(0o700)),
