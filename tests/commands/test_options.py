@@ -192,3 +192,14 @@ def test_a_complaint_is_one_line() -> None:
     with pytest.raises(OptionError) as raised:
         parse(["line\nbreak"], None)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("value", "spin_ns"), [("0", 0), ("50", 50_000), ("999999", 999_999_000)])
+def test_the_time_to_poll_is_given_in_microseconds(value: str, spin_ns: int) -> None:
+    assert parse([f"spin={value}"], None).spin_ns == spin_ns
+
+
+@pytest.mark.parametrize("value", ["-1", "1000000", "1.5", "1K", "unlimited", "x"])
+def test_another_time_to_poll_is_refused(value: str) -> None:
+    with pytest.raises(OptionError, match="isn't a number of microseconds below a million"):
+        parse([f"spin={value}"], None)
