@@ -82,10 +82,9 @@ def hammer(root: Path, number: int, stop: Path) -> Counter[str]:
         lambda: chance.choice(queues).joinpath("head").unlink(),
         lambda: names(chance.choice(queues)),
     ]
-    mkdir()
     while not stop.exists():
         try:
-            chance.choice(actions)()
+            (chance.choice(actions) if queues else mkdir)()
             answers["done"] += 1
         except OSError as error:
             answers[errno.errorcode[error.errno or 0]] += 1

@@ -96,7 +96,7 @@ class Notifier:
             done.wait(SETTLE_S)
 
     def stop(self, then: Callable[[], None]) -> None:
-        """Send nothing more, and call *then* in the thread; safe in a signal handler."""
+        """Send nothing more, and call *then* in the thread; safe in any thread."""
         self._jobs.put(then)
         self._jobs.put(None)
 

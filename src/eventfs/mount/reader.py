@@ -114,7 +114,7 @@ class Reader:
         return []
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call *function* between two requests; safe in any thread and in signal handlers."""
+        """Call *function* between two requests; safe in any thread."""
         self._calls.put(function)
         os.eventfd_write(self._wake_fd, 1)
 

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -59,7 +60,8 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     *ready* is called once the mount is usable. Raises `mounting.MountFailed`, and what
     `read_settings` raises.
     """
-    # A signal that comes early waits for the handlers; no thread but this one ever sees one.
+    # They wait for the thread that takes them. A handler would run between two steps of Python only:
+    # a signal that came just before the reader sleeps would be seen when it wakes.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = plan.read_settings()
     _raise_descriptor_limit()
@@ -80,10 +82,6 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     if plan.trace:
         _trace(operations)
 
-    def end(*_: object) -> None:
-        # The notifier ends first, as long as requests are still answered: it may wait for one.
-        notifier.stop(pyfuse3.terminate)
-
     def reload() -> None:
         try:
             tree.ledger.change(plan.read_settings())
@@ -94,14 +92,19 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         else:
             log.info("the limits have been read again")
 
+    def take_signals() -> None:
+        while True:
+            if signal.sigwait(_SIGNALS) == signal.SIGHUP:
+                reader.call_soon(reload)
+            else:
+                # The notifier ends first, as long as requests are answered: it may wait for one.
+                notifier.stop(pyfuse3.terminate)
+
     try:
         unmount = mounting.mount(operations, plan.mountpoint, plan.options)
         try:
             notifier.start()
-            signal.signal(signal.SIGTERM, end)
-            signal.signal(signal.SIGINT, end)
-            signal.signal(signal.SIGHUP, lambda *_: reader.call_soon(reload))
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            threading.Thread(target=take_signals, name="signals", daemon=True).start()
             # More tasks would only wait for each other: no handler waits for anything.
             trio.run(pyfuse3.main, 1, 1)
         finally:
