@@ -18,7 +18,7 @@ find_python := import os, sys; \
 
 # Two targets must not set up .venv at the same time.
 .NOTPARALLEL:
-.PHONY: all demo test check install uninstall clean help
+.PHONY: all demo test check bench install uninstall clean help
 
 all: $(ready) ## build .venv, with eventfs in .venv/bin (the default)
 
@@ -32,6 +32,9 @@ check: $(ready_dev) ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+bench: $(ready_dev) ## measure eventfs beside other ways to pass messages (some ten minutes)
+	.venv/bin/python -m benchmarks --write-docs
 
 # pip leaves traces of where it worked: a script for .venv, the checkout's address, and paths in what it compiles.
 # -IS: the command takes nothing from the caller's environment nor from the system's packages.

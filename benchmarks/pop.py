@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure whether taking a message from a long queue costs what it costs in a short one."""
 
-# ruff: noqa: S603, T201  # a command: it starts eventfs, and prints what it measured
+# a command: it starts eventfs, and prints what it measured
 
 import argparse
 import os

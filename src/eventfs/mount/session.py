@@ -60,8 +60,8 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     *ready* is called once the mount is usable. Raises `mounting.MountFailed`, and what
     `read_settings` raises.
     """
-    # They wait for the thread that takes them. A handler would run between two steps of Python only:
-    # a signal that came just before the reader sleeps would be seen when it wakes.
+    # They wait for the thread that takes them. A handler would run between two steps of Python: a
+    # signal that came just before the reader slept would be seen when it wakes.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = plan.read_settings()
     _raise_descriptor_limit()
