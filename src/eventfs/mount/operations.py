@@ -178,11 +178,9 @@ class Operations(pyfuse3.Operations):
         if parent == ROOT_INO:
             self._notifier.settle(name)
         try:
-            inode = self._tree.lookup(self._directories[parent], name, ctx.uid)
+            return self._entry(self._tree.lookup(self._directories[parent], name, ctx.uid))
         except NotFound:
             return self._nothing
-        inode.holds += 1
-        return self._fill(inode)
 
     @_handler
     def mkdir(self, parent: Ino, name: Name, mode: Mode, ctx: Caller) -> EntryAttributes:
@@ -475,13 +473,12 @@ class Operations(pyfuse3.Operations):
 
     def _entry(self, inode: Inode) -> EntryAttributes:
         """Answer a lookup."""
-        attributes = self._fill(inode)
-        self._tree.hold(inode)
-        return attributes
+        inode.holds += 1
+        return self._fill(inode)
 
     def _fill(self, inode: Inode) -> EntryAttributes:
         """Fill the attributes, and how long the kernel may remember them and the name."""
-        attributes = self._attributes
+        attributes, payer = self._attributes, inode.payer
         if isinstance(inode, End):
             attributes.entry_timeout = 0 if inode.queue.mode & S_ISVTX else LONG_S
             attributes.attr_timeout = 0
@@ -491,8 +488,8 @@ class Operations(pyfuse3.Operations):
         attributes.st_ino = inode.ino
         attributes.st_mode = inode.mode
         attributes.st_nlink = inode.links
-        attributes.st_uid = inode.uid
-        attributes.st_gid = inode.gid
+        attributes.st_uid = payer.uid
+        attributes.st_gid = payer.gid
         attributes.st_size = inode.size
         attributes.st_blocks = inode.blocks
         attributes.st_atime_ns = inode.atime_ns
@@ -506,7 +503,7 @@ class Operations(pyfuse3.Operations):
         if writes_past:
             self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
         self._tree.open(message)
-        return FileInfo(fh=message.ino << 1 | writes_past, direct_io=bypass, keep_cache=not bypass)
+        return FileInfo(message.ino << 1 | writes_past, bypass, not bypass)
 
     def _store(self, message: Message) -> None:
         """Give the kernel a small message's content before it asks: that saves the request.

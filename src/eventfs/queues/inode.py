@@ -100,7 +100,7 @@ class Inode:
 
         Without the group's right to execute, S_ISGID marks mandatory locking and stays.
         """
-        if S_ISREG(self.mode):
+        if self.mode & (S_ISUID | S_ISGID) and S_ISREG(self.mode):
             self.mode = Mode(self.mode & ~S_ISUID)
             if self.mode & S_IXGRP:
                 self.mode = Mode(self.mode & ~S_ISGID)

@@ -75,13 +75,16 @@ class Message(Inode):
 
     def write(self, offset: int, data: bytes, now_ns: int) -> int:
         """Store *data* at *offset*, all of it; return its length (errors as for `growth_bytes`)."""
-        self.growth_bytes(offset, len(data))
-        if data:
+        length = len(data)
+        end = offset + length
+        if end > MAX_BYTES:
+            raise FileTooLarge
+        if length:
             self._store(offset, data)
-            self.size = max(self.size, offset + len(data))
+            self.size = max(self.size, end)
             self.drop_set_id()
             self.mtime_ns = self.ctime_ns = now_ns
-        return len(data)
+        return length
 
     def truncate(self, size: int, now_ns: int) -> None:
         """Cut to *size* bytes, or add a hole up to there (FileTooLarge behind MAX_BYTES)."""

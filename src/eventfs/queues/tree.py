@@ -80,11 +80,14 @@ class Tree:
 
     def lookup(self, directory: Root | Queue, name: Name, viewer: Uid) -> Inode:
         """Return what *name* leads to, for the user *viewer* (NotFound, NameTooLong)."""
-        check_length(name)
-        inode = self._found(directory, name)
+        dentry = directory.find(name)
+        if dentry is None:
+            check_length(name)
+            raise NotFound
         if name in RESERVED and isinstance(directory, Queue):
             return self._end(directory, name, viewer)
-        return inode
+        assert dentry.inode is not None
+        return dentry.inode
 
     def entries(self, directory: Root | Queue, after: int, viewer: Uid) -> Iterator[Entry]:
         """Yield what is in a directory from behind the place *after*; 0 is the beginning.
@@ -189,11 +192,12 @@ class Tree:
         mode, lists = _inherited(queue, mode, is_queue=False)
         payer = self._pay_name(queue, uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
-        try:
-            self._pay_xattrs(inode_payer, lists)
-        except Refused:
-            payer.refund_file()
-            raise
+        if lists:
+            try:
+                self._pay_xattrs(inode_payer, lists)
+            except Refused:
+                payer.refund_file()
+                raise
         message = Message(Ino(self._next()), Mode(S_IFREG | S_IMODE(mode)), inode_payer, now_ns)
         self._add(message)
         message.xattrs = lists or None
@@ -272,24 +276,27 @@ class Tree:
             # Found by its name just before that was removed: it is somebody's again, limit or not.
             message.payer.release_bytes(-_charged_bytes(message))
         message.opens += 1
-        self.hold(message)
+        message.holds += 1
 
     def close(self, message: Message) -> None:
         """Count one open handle fewer."""
         message.opens -= 1
-        self._refund_unused(message)
+        if not message.links:
+            self._refund_unused(message)
         self.unhold(message)
 
     def write(self, message: Message, offset: int, data: bytes, now_ns: int) -> int:
         """Write all of *data*, or nothing (FileTooLarge, LimitReached, MountFull)."""
         stored = message.growth_bytes(offset, len(data))
-        self.ledger.check_stored(stored)
-        growth = max(0, offset + len(data) - message.size) if data else 0
-        message.payer.pay_bytes(growth)
+        if stored:
+            self.ledger.check_stored(stored)
+        growth = offset + len(data) - message.size if data else 0
+        if growth > 0:
+            message.payer.pay_bytes(growth)
         try:
             written = message.write(offset, data, now_ns)
         except MemoryError:
-            message.payer.charge_bytes(-growth)
+            message.payer.charge_bytes(-max(0, growth))
             raise
         self.ledger.stored_bytes += stored
         return written
@@ -427,7 +434,8 @@ class Tree:
     def unhold(self, inode: Inode, count: int = 1) -> None:
         """Count *count* fewer, and free the inode if nothing leads to it any more."""
         inode.holds -= count
-        self._free_unused(inode)
+        if not inode.holds:
+            self._free_unused(inode)
 
     # Inside
 
