@@ -191,7 +191,7 @@ def some(entries: Iterator[Entry], count: int) -> list[Entry]:
 
 
 def content(message: Message, now_ns: int = NOW) -> bytes:
-    return message.read(0, message.size, now_ns)
+    return bytes(message.read(0, message.size, now_ns))
 
 
 def times(inode: Inode) -> tuple[int, int, int]:

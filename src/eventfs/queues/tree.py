@@ -75,6 +75,8 @@ class Tree:
         # An inode's number is also the sequence of its first name.
         self._last = _HEAD_PLACE
         self._owned: dict[Owner, set[Queue]] = {}
+        # One object for each mode: of a million messages it would be 32 MB.
+        self._modes: dict[Mode, Mode] = {}
 
     # Names
 
@@ -198,7 +200,9 @@ class Tree:
             except Refused:
                 payer.refund_file()
                 raise
-        message = Message(Ino(self._next()), Mode(S_IFREG | S_IMODE(mode)), inode_payer, now_ns)
+        mode = Mode(S_IFREG | S_IMODE(mode))
+        mode = self._modes.setdefault(mode, mode)
+        message = Message(Ino(self._next()), mode, inode_payer, now_ns)
         self._add(message)
         message.xattrs = lists or None
         message.links = 1

@@ -21,7 +21,7 @@ MESSAGE = "eventfs.queues.message.Message"
 
 def read_large(message: Path) -> None:
     """Read more than the kernel is given when it opens a message."""
-    os.truncate(message, 2**20)
+    os.truncate(message, 2**21)
     message.read_bytes()
 
 
