@@ -30,7 +30,8 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from itertools import islice
 from stat import S_ISVTX
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
@@ -63,6 +64,9 @@ LONG_S = 365 * 24 * 3600
 
 #: st_blksize and the block size of statfs, in bytes: a page, and what st_blocks doesn't use.
 BLOCK_BYTES = 4096
+
+#: How many dead owners are dealt with before the next request: some 3 ms.
+BURIED_AT_ONCE = 32
 
 #: An attribute of the root: how many requests of each kind there have been, this one included.
 REQUESTS = b"user.eventfs_requests"
@@ -98,6 +102,8 @@ def _handler(
     async def handle(self: "Operations", *args: _P.args, **_: _P.kwargs) -> _R:
         self.requests[name] += 1
         try:
+            if self.dead:
+                self._bury_those_in(args)
             return function(self, *args)  # type: ignore[call-arg]  # pyfuse3 names no argument
         except Refused as refusal:
             raise FUSEError(ERRNOS[type(refusal)]) from None
@@ -128,6 +134,8 @@ class Operations(pyfuse3.Operations):
         noatime: bool,
     ) -> None:
         """Serve *tree*; *ready* is called once the mount is usable."""
+        #: Dead owners whose queues are still to vanish, in order.
+        self.dead: dict[Owner, None] = {}
         #: How many requests of each kind have been answered.
         self.requests: defaultdict[str, int] = defaultdict(int)
         self._noatime = noatime
@@ -158,15 +166,36 @@ class Operations(pyfuse3.Operations):
         self._ready()
 
     def owners_died(self, owners: list[Owner]) -> None:
+        """Take deaths, and let the queues of some vanish; `dead` are those for the next time.
+
+        When thousands die at once, others' requests are answered in between, and see nothing of the
+        queues of those who are still to come: a request about one of them lets it vanish first.
+        """
+        self.dead.update(dict.fromkeys(owners))
+        self._bury(list(islice(self.dead, BURIED_AT_ONCE)))
+
+    def _bury(self, owners: Iterable[Owner]) -> None:
         """Let the queues of dead processes vanish, from the tree and from the kernel."""
         now_ns = time.time_ns()
         try:
-            self._announce(
-                [gone for owner in owners for gone in self._tree.owner_died(owner, now_ns)]
-            )
+            vanished = []
+            for owner in owners:
+                del self.dead[owner]
+                vanished += self._tree.owner_died(owner, now_ns)
+                self._owners.unwatch(owner)
+            self._announce(vanished)
         except Exception:
             # Nobody waits for an answer, and the requests that wait must have theirs.
             log.exception("the death of an owner wasn't dealt with")
+
+    def _bury_those_in(self, args: Iterable[object]) -> None:
+        """Let vanish first what a request is about: by its number, or by its name in the root."""
+        about = [self._inodes.get(Ino(arg)) for arg in args if isinstance(arg, int)]
+        if self._tree.root in about:
+            names = (Name(arg) for arg in args if isinstance(arg, bytes))
+            about += [dentry.inode for name in names if (dentry := self._tree.root.find(name))]
+        owners = {inode.owner for inode in about if isinstance(inode, Queue)}
+        self._bury([owner for owner in owners if owner in self.dead])
 
     # Names
 
@@ -176,6 +205,7 @@ class Operations(pyfuse3.Operations):
         # another one, taken back since by the death of its sender.
         if deaths := self._owners.deaths():
             self.owners_died(deaths)
+            self._bury_those_in((parent, name))
         if parent == ROOT_INO:
             self._notifier.settle(name)
         try:
@@ -304,6 +334,7 @@ class Operations(pyfuse3.Operations):
         if not directory.links:
             raise NotFound
         self._tree.hold(directory)
+        self._bury_all_in(directory)
         self._last_listing += 1
         self._listings[self._last_listing] = directory, ctx.uid
         return self._last_listing
@@ -311,6 +342,7 @@ class Operations(pyfuse3.Operations):
     @_handler
     def readdir(self, fh: int, start: int, token: ReaddirToken) -> None:
         directory, viewer = self._listings[fh]
+        self._bury_all_in(directory)
         if not self._noatime:
             directory.touch_read(time.time_ns())
         for entry in self._tree.entries(directory, start, viewer):
@@ -520,8 +552,13 @@ class Operations(pyfuse3.Operations):
         with contextlib.suppress(OSError):  # then it asks
             pyfuse3.notify_store(ino, 0, _as_bytes(message.read(0, size, now_ns)))
 
+    def _bury_all_in(self, directory: Root | Queue) -> None:
+        """Let no dead process's queue be listed."""
+        if self.dead and directory is self._tree.root:
+            self._bury(list(self.dead))
+
     def _unwatch_unless_needed(self, owner: Owner) -> None:
-        if not self._tree.owns(owner):
+        if not self._tree.owns(owner) and owner not in self.dead:
             self._owners.unwatch(owner)
 
     def _announce(self, vanished: list[Vanished]) -> None:

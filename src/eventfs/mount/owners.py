@@ -55,7 +55,7 @@ class Owners(Protocol):
         """End the watch on *owner*: nothing of it is left."""
 
     def deaths(self) -> list[Owner]:
-        """Return those who died since the last call; the watch on them has ended."""
+        """Return those who died since the last call; their numbers are theirs until unwatched."""
 
     def close(self) -> None:
         """End all watches."""
@@ -214,7 +214,7 @@ class PidfdOwners:
         pid = self._pids.pop(owner)
         if self._by_pid.get(pid) == owner:
             del self._by_pid[pid]
-        self._epoll.unregister(owner)
+        # Which also takes it from the epoll, if it is still there.
         os.close(owner)
 
     def deaths(self) -> list[Owner]:
@@ -222,7 +222,7 @@ class PidfdOwners:
         dead = []
         while events := self._epoll.poll(0, _BATCH):
             for pidfd, _ in events:
-                self.unwatch(Owner(pidfd))
+                self._epoll.unregister(pidfd)
                 dead.append(Owner(pidfd))
         return dead
 

@@ -19,7 +19,7 @@ When pyfuse3 changes, look at which attributes of `trio` its `__init__.pyx` and 
 
 import os
 import select
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from queue import SimpleQueue
 from time import monotonic_ns
 from types import SimpleNamespace
@@ -41,11 +41,19 @@ class Reader:
     """Waits for whichever comes first: a request, a death, or somebody's call."""
 
     def __init__(
-        self, owners: Owners, on_deaths: Callable[[list[Owner]], None], spin_ns: int = SPIN_NS
+        self,
+        owners: Owners,
+        on_deaths: Callable[[list[Owner]], None],
+        backlog: Sized,
+        spin_ns: int = SPIN_NS,
     ) -> None:
-        """Make a reader that hands deaths to *on_deaths* and polls *spin_ns* before it sleeps."""
+        """Make a reader that polls *spin_ns* before it sleeps.
+
+        It hands deaths to *on_deaths*, and calls it again as long as there is a *backlog*.
+        """
         self._owners = owners
         self._on_deaths = on_deaths
+        self._backlog = backlog
         self._spin_ns = spin_ns
         self._owners_fd = owners.fileno()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -79,7 +87,7 @@ class Reader:
         Raises trio.ClosedResourceError when the session is to end.
         """
         events = self._epoll.poll(0, _SOURCES)
-        if events != self._only_request:
+        if events != self._only_request or self._backlog:
             self._wait(fuse_fd, events)
         return _DONE
 
@@ -90,14 +98,16 @@ class Reader:
             self._fuse_fd = fuse_fd
             self._only_request = [(fuse_fd, select.EPOLLIN)]
         while True:
-            ready = {fd for fd, _ in events or self._poll_awhile() or self._epoll.poll()}
+            if not events and not self._backlog:
+                events = self._poll_awhile() or self._epoll.poll()
+            ready = {fd for fd, _ in events}
             if self._wake_fd in ready:
                 os.eventfd_read(self._wake_fd)
                 while not self._calls.empty():
                     self._calls.get()()
             if self._ended:
                 raise trio.ClosedResourceError
-            if self._owners_fd in ready:
+            if self._owners_fd in ready or self._backlog:
                 self._on_deaths(self._owners.deaths())
             if fuse_fd in ready:
                 return

@@ -77,7 +77,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     )
     noatime = "noatime" in plan.options
     operations = Operations(tree, owners, notifier, ready, noatime=noatime)
-    reader = Reader(owners, operations.owners_died, plan.spin_ns)
+    reader = Reader(owners, operations.owners_died, operations.dead, plan.spin_ns)
     reader.install()
     if plan.trace:
         _trace(operations)

@@ -11,8 +11,33 @@ import pytest
 from tests.mount.calls import refused
 from tests.mount.daemon import IN_USE
 from tests.mount.making import STICKY, is_gone
-from tests.mount.processes import Forked
-from tests.mounts import Mount
+from tests.mount.processes import Forked, wait_until_blocked
+from tests.mounts import Child, Mount, wait_until
+
+#: More owners than are dealt with before the next request.
+MANY = 200
+
+#: Makes a queue with a message in each of many processes, in order; kills all on a line of input.
+MANY_OWNERS = f"""
+import os, signal, sys
+made, tell = os.pipe()
+owners = []
+for number in range({MANY}):
+    owner = os.fork()
+    if owner == 0:
+        os.mkdir(f"{{sys.argv[1]}}/fated-{{number}}")
+        os.close(os.open(f"{{sys.argv[1]}}/fated-{{number}}/message", os.O_CREAT))
+        os.write(tell, b".")
+        signal.pause()
+    owners.append(owner)
+    os.read(made, 1)
+print("made", flush=True)
+sys.stdin.readline()
+for owner in owners:
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+print("dead", flush=True)
+"""
 
 
 def warm(path: Path) -> None:
@@ -113,3 +138,29 @@ def test_what_starts_after_the_last_wait_finds_none_of_many_queues(root: Path) -
             for owner in owners:
                 owner.end()
         assert [path for path in paths if not is_gone(path)] == []
+
+
+@pytest.mark.parametrize("call", FIRST.values(), ids=FIRST.keys())
+def test_nor_does_a_request_that_is_answered_before_all_deaths_are_dealt_with(
+    mount: Mount, start: Callable[..., Child], call: Callable[[Path], object]
+) -> None:
+    before = mount.inodes()
+    owners = start(MANY_OWNERS, mount.path)
+    assert owners.line == "made"
+    last = mount.path / f"fated-{MANY - 1}"
+    assert owners.process.stdin is not None
+    os.kill(mount.pid, signal.SIGSTOP)
+    try:
+        owners.process.stdin.write(b"kill\n")
+        assert owners.read_line() == "dead"
+        client = Forked(lambda: call(last))
+        wait_until_blocked(client.pid)
+    finally:
+        os.kill(mount.pid, signal.SIGCONT)
+    try:
+        with refused(ENOENT):
+            client.result()
+    finally:
+        client.end()
+    wait_until(lambda: mount.inodes() == before, "the memory of all queues to be free")
+    assert os.listdir(mount.path) == []
