@@ -259,9 +259,9 @@ from eventfs.mount import reader, session
 
 async def wait_readable(self, fuse_fd):
     if fuse_fd != self._fuse_fd:
-        return self._wait(fuse_fd, [])
+        self._register(fuse_fd)
     await trio.lowlevel.wait_readable(self._epoll.fileno())
-    self._wait(fuse_fd, self._epoll.poll(0))
+    self._wait(self._epoll.poll(0))
 
 reader.Reader.wait_readable = wait_readable
 reader._FreeLock = trio.Lock

@@ -13,13 +13,14 @@ from tests.mounts import Child, Mount, wait_until
 STOP_BEFORE_READING = """
 import os, signal
 from eventfs.mount.reader import Reader
-wait_readable = Reader.wait_readable
-async def stop_after(self, fuse_fd):
-    await wait_readable(self, fuse_fd)
+wait_request = Reader.wait_request
+async def stop_after(self):
+    goes_on = await wait_request(self)
     if os.path.exists(os.environ["STOP"]):
         os.unlink(os.environ["STOP"])
         os.kill(os.getpid(), signal.SIGSTOP)
-Reader.wait_readable = stop_after
+    return goes_on
+Reader.wait_request = stop_after
 """
 
 #: Makes a queue, and on a word makes a request that it won't see answered.
