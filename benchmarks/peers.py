@@ -303,7 +303,8 @@ def all_peers() -> list[Peer]:
             label="floor.c",
             kind="queues",
             sentence="The least that a C server must do for the same answers: no owners, no quotas,"
-            " no extended attributes.",
+            " no extended attributes. It is asked to read, where eventfs hands a message over when"
+            " it is opened.",
         ),
         Directories(
             label="tmpfs",
