@@ -506,7 +506,7 @@ class Operations(pyfuse3.Operations):
 
     def _entry(self, inode: Inode) -> EntryAttributes:
         """Answer a lookup."""
-        inode.holds += 1
+        self._tree.hold(inode)
         return self._fill(inode)
 
     def _fill(self, inode: Inode) -> EntryAttributes:

@@ -118,8 +118,7 @@ class Payer:
         user, group = self.user, self.group
         if count > 0 and not (user.has_room(count) and group.has_room(count)):
             raise LimitReached
-        user.bytes += count
-        group.bytes += count
+        self.charge_bytes(count)
 
     def charge_bytes(self, count: int) -> None:
         """Charge *count* bytes, or take them off where it is negative, whatever the limit is."""

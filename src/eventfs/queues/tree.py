@@ -194,12 +194,11 @@ class Tree:
         mode, lists = _inherited(queue, mode, is_queue=False)
         payer = self._pay_name(queue, uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
-        if lists:
-            try:
-                self._pay_xattrs(inode_payer, lists)
-            except Refused:
-                payer.refund_file()
-                raise
+        try:
+            self._pay_xattrs(inode_payer, lists)
+        except Refused:
+            payer.refund_file()
+            raise
         mode = Mode(S_IFREG | S_IMODE(mode))
         mode = self._modes.setdefault(mode, mode)
         message = Message(Ino(self._next()), mode, inode_payer, now_ns)
@@ -280,7 +279,7 @@ class Tree:
             # Found by its name just before that was removed: it is somebody's again, limit or not.
             message.payer.release_bytes(-_charged_bytes(message))
         message.opens += 1
-        message.holds += 1
+        self.hold(message)
 
     def close(self, message: Message) -> None:
         """Count one open handle fewer."""
@@ -310,10 +309,7 @@ class Tree:
         growth, stored = size - message.size, message.stored_bytes
         if growth > 0:
             message.growth_bytes(size, 0)
-        if _is_charged(message):
-            message.payer.pay_bytes(growth)
-        else:
-            message.payer.pay_held_bytes(growth)
+        _pay_growth(message, growth)
         message.truncate(size, now_ns)
         self.ledger.stored_bytes += message.stored_bytes - stored
 
@@ -380,10 +376,7 @@ class Tree:
     def _put_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
         growth = xattrs.growth_bytes(inode, name, value)
         self.ledger.check_stored(max(0, growth))
-        if _is_charged(inode):
-            inode.payer.pay_bytes(growth)
-        else:
-            inode.payer.pay_held_bytes(growth)
+        _pay_growth(inode, growth)
         self.ledger.stored_bytes += growth
         xattrs.put(inode, name, value, now_ns)
 
@@ -392,16 +385,13 @@ class Tree:
 
         Refused as `xattrs.remove` is.
         """
-        if name in (acl.ACCESS, acl.DEFAULT) and name not in (inode.xattrs or {}):
+        if name in xattrs.LISTS and name not in (inode.xattrs or {}):
             # As the kernel's own filesystems answer: there is always a list, if only the mode.
             return None
         before = inode.xattr_bytes
         xattrs.remove(inode, name, now_ns)
         growth = inode.xattr_bytes - before
-        if _is_charged(inode):
-            inode.payer.pay_bytes(growth)
-        else:
-            inode.payer.pay_held_bytes(growth)
+        _pay_growth(inode, growth)
         self.ledger.stored_bytes += growth
         if (
             isinstance(inode, Queue)
@@ -484,6 +474,9 @@ class Tree:
         self.ledger.inodes += 1
 
     def _pay_xattrs(self, payer: Payer, lists: dict[bytes, bytes]) -> None:
+        """Charge the attributes that something is made with (LimitReached, MountFull)."""
+        if not lists:
+            return
         count = attribute_bytes(lists)
         self.ledger.check_stored(count)
         payer.pay_bytes(count)
@@ -569,6 +562,14 @@ def _inherited(
 def _is_charged(inode: Inode) -> bool:
     """Tell whether an inode's bytes are charged: until its last name and open handle are gone."""
     return inode.links > 0 or (isinstance(inode, Message) and inode.opens > 0)
+
+
+def _pay_growth(inode: Inode, count: int) -> None:
+    """Charge *count* bytes more, or fewer, for what is used or only held (LimitReached)."""
+    if _is_charged(inode):
+        inode.payer.pay_bytes(count)
+    else:
+        inode.payer.pay_held_bytes(count)
 
 
 def _charged_bytes(inode: Inode) -> int:

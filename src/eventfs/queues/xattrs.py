@@ -19,11 +19,11 @@ MAX_LIST_BYTES = 65_536
 STICKY = b"user.eventfs_sticky"
 
 _NAMESPACE = b"user."
-_LISTS = (acl.ACCESS, acl.DEFAULT)
+LISTS = (acl.ACCESS, acl.DEFAULT)
 
 
 def _check_name(name: bytes) -> None:
-    if name in _LISTS:
+    if name in LISTS:
         return
     if not name.startswith(_NAMESPACE) or name == _NAMESPACE:
         raise AttributeNotSupported
