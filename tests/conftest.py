@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.daemons import Commands, adopting
 from tests.mount.processes import Fork, Forked
-from tests.mounts import Child, Mount
+from tests.mounts import Child, Mount, mounted
 
 _numbers = itertools.count()
 
@@ -29,9 +30,9 @@ def mounter(tmp_path: Path) -> Iterator[Callable[..., Mount]]:
 
     yield mount
     errors: list[BaseException] = []
-    for mounted in reversed(mounts):
+    for one in reversed(mounts):
         try:
-            mounted.unmount()
+            one.unmount()
         except BaseException as error:  # noqa: BLE001  # the other mounts must go too
             errors.append(error)
     if errors:
@@ -58,11 +59,8 @@ def public_path() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_mount(public_path: Path) -> Iterator[Mount]:
     """One mount for all tests that leave no traces in it, for all users."""
-    path = public_path / "shared"
-    path.mkdir()
-    mounted = Mount(path, public_path / "shared.log", "-o", "allow_other")
-    yield mounted
-    mounted.unmount()
+    with mounted(public_path / "shared", "-o", "allow_other") as mount:
+        yield mount
 
 
 @pytest.fixture
@@ -104,3 +102,12 @@ def fork() -> Iterator[Fork]:
     yield fork
     for child in children:
         child.end()
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    """Run commands in a folder of the test's own, with an empty mountpoint `events`."""
+    with adopting():
+        commands = Commands(tmp_path)
+        yield commands
+        commands.close()

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: How long anything that is waited for may take, in seconds: much longer than it ever does.
@@ -111,6 +112,29 @@ class Mount:
             if not any(expected in line for expected in self.expected)
         ]
         assert not unexpected, "\n".join(unexpected)
+
+
+@contextmanager
+def mounted(path: Path, *arguments: str) -> Iterator[Mount]:
+    """Mount eventfs on *path*, which is made for it; the log is beside it."""
+    path.mkdir()
+    mount = Mount(path, path.with_name(f"{path.name}.log"), *arguments)
+    try:
+        yield mount
+    finally:
+        mount.unmount()
+
+
+@contextmanager
+def mounted_tmpfs(path: Path, options: str) -> Iterator[Path]:
+    """Mount a filesystem of the kernel's own, to compare with, on *path*, which is made for it."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+        path.rmdir()
 
 
 class Child:

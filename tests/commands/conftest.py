@@ -5,17 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.daemons import Commands, adopting
+from tests.commands.daemons import Commands
 from tests.commands.namespace import Namespace, namespace
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[Commands]:
-    """Run commands in a folder of the test's own, with an empty mountpoint `events`."""
-    with adopting():
-        commands = Commands(tmp_path)
-        yield commands
-        commands.close()
 
 
 @pytest.fixture

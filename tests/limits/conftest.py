@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.limits.users import LIMITS, short_of
-from tests.mounts import Mount
+from tests.mounts import Mount, mounted
 
 _numbers = count()
 
@@ -20,20 +20,16 @@ Limited = Callable[[Limits, Mapping[str, Limits]], Mount]
 
 
 @contextmanager
-def mounted(folder: Path, settings: Limits, quotas: Mapping[str, Limits]) -> Iterator[Mount]:
+def limited_mount(folder: Path, settings: Limits, quotas: Mapping[str, Limits]) -> Iterator[Mount]:
     """Mount with the mount's own limits, and those of each `user = 1` or `group = 2`."""
     folder /= f"limits-{next(_numbers)}"
     (folder / "quotas").mkdir(parents=True)
-    (folder / "mount").mkdir()
     config = folder / "eventfs.conf"
     config.write_text(_section("config", "quotas = quotas", settings))
     for number, (who, limits) in enumerate(quotas.items()):
         (folder / "quotas" / str(number)).write_text(_section("quota", who, limits))
-    mount = Mount(folder / "mount", folder / "log", "-c", str(config), "-o", "allow_other")
-    try:
+    with mounted(folder / "mount", "-c", str(config), "-o", "allow_other") as mount:
         yield mount
-    finally:
-        mount.unmount()
 
 
 def _section(name: str, line: str, limits: Limits) -> str:
@@ -43,9 +39,11 @@ def _section(name: str, line: str, limits: Limits) -> str:
 
 @pytest.fixture
 def limited(public_path: Path) -> Iterator[Limited]:
-    """Mount with limits; arguments are those of `mounted` after the folder."""
+    """Mount with limits; arguments are those of `limited_mount` after the folder."""
     with ExitStack() as stack:
-        yield lambda settings, quotas: stack.enter_context(mounted(public_path, settings, quotas))
+        yield lambda settings, quotas: stack.enter_context(
+            limited_mount(public_path, settings, quotas)
+        )
 
 
 @pytest.fixture(scope="session")
@@ -55,5 +53,5 @@ def root(public_path: Path) -> Iterator[Path]:
     for limit, value in LIMITS.items():
         quotas[f"user = {short_of(limit, 'user').uid}"] = {limit: value}
         quotas[f"group = {short_of(limit, 'group').gid}"] = {limit: value}
-    with mounted(public_path, {}, quotas) as mount:
+    with limited_mount(public_path, {}, quotas) as mount:
         yield mount.path

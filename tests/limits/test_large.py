@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.conftest import Limited, mounted
+from tests.limits.conftest import Limited, limited_mount
 from tests.limits.users import FREE, User, being
 from tests.mount.calls import fallocate, refused
 from tests.mount.posix.checks import noise
@@ -26,7 +26,9 @@ OTHER = User(FREE, FREE)
 
 @pytest.fixture(scope="module")
 def mount(public_path: Path) -> Iterator[Mount]:
-    with mounted(public_path, {}, {f"user = {LIMITED.uid}": {"max_bytes": MAX_BYTES}}) as mount:
+    with limited_mount(
+        public_path, {}, {f"user = {LIMITED.uid}": {"max_bytes": MAX_BYTES}}
+    ) as mount:
         yield mount
 
 

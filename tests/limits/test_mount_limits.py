@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.conftest import mounted
+from tests.limits.conftest import limited_mount
 from tests.limits.users import FREE, User, being
 from tests.limits.ways_in import (
     BYTES,
@@ -36,7 +36,7 @@ users = pytest.mark.parametrize("user", [User(0, 0), User(FREE, FREE)], ids=["ro
 
 @pytest.fixture(scope="module")
 def shared(public_path: Path) -> Iterator[Mount]:
-    with mounted(public_path, {"size": SIZE, "nr_inodes": INODES}, {}) as mount:
+    with limited_mount(public_path, {"size": SIZE, "nr_inodes": INODES}, {}) as mount:
         yield mount
 
 

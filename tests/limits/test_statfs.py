@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.conftest import Limited, mounted
+from tests.limits.conftest import Limited, limited_mount
 from tests.limits.users import FREE, User, being
 from tests.limits.ways_in import append
 from tests.mount.processes import in_child
@@ -24,7 +24,7 @@ def mount(public_path: Path) -> Iterator[Mount]:
         f"user = {BEN.uid}": {"max_bytes": 80 * BLOCK, "max_files": 60},
         f"group = {MEMBER.gid}": {"max_bytes": 60 * BLOCK, "max_files": 70},
     }
-    with mounted(public_path, {"size": 1_000 * BLOCK, "nr_inodes": 500}, quotas) as mount:
+    with limited_mount(public_path, {"size": 1_000 * BLOCK, "nr_inodes": 500}, quotas) as mount:
         yield mount
 
 

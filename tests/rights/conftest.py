@@ -2,23 +2,19 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.mounts import Mount
+from tests.mounts import Mount, mounted, mounted_tmpfs
 
 
 @pytest.fixture(scope="session")
 def rights_mount(public_path: Path) -> Iterator[Mount]:
     """A mount for all users; all queues in it are made by processes that end with their test."""
-    path = public_path / "rights"
-    path.mkdir()
-    mounted = Mount(path, public_path / "rights.log", "-o", "allow_other")
-    yield mounted
-    mounted.unmount()
+    with mounted(public_path / "rights", "-o", "allow_other") as mount:
+        yield mount
 
 
 @pytest.fixture
@@ -39,9 +35,5 @@ def eventfs(rights_mount: Mount) -> Iterator[Path]:
 @pytest.fixture
 def tmpfs(public_path: Path) -> Iterator[Path]:
     """The root of an empty tmpfs, with the same mode."""
-    path = public_path / "rights-tmpfs"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777,size=100m", "tmpfs", path], check=True)
-    yield path
-    subprocess.run(["umount", path], check=True)
-    path.rmdir()
+    with mounted_tmpfs(public_path / "rights-tmpfs", "mode=1777,size=100m") as path:
+        yield path

@@ -9,20 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.daemons import EVENTFS_AS, NOBODY, Commands, adopting, complaint
+from tests.commands.daemons import EVENTFS_AS, NOBODY, Commands, complaint
 from tests.commands.namespace import Namespace, namespace
 from tests.mount.processes import in_child
 from tests.rights.operations import accesses
 from tests.rights.places import STRANGER, User, become
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[Commands]:
-    """Run commands in a folder of the test's own, with an empty mountpoint `events`."""
-    with adopting():
-        commands = Commands(tmp_path)
-        yield commands
-        commands.close()
 
 
 @pytest.mark.parametrize(

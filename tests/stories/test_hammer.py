@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.processes import ALICE, BOB, Forked, in_child
-from tests.mounts import Mount, names, wait_until
+from tests.mounts import Mount, mounted, names, wait_until
 
 MAX_DIRS, MAX_FILES, MAX_FILES_PER_DIR, MAX_BYTES = 40, 4_000, 300, 16 * 2**20
 
@@ -129,16 +129,13 @@ def peak_bytes(mount: Mount) -> int:
 def mount(public_path: Path) -> Iterator[Mount]:
     """A mount in which ALICE has limits."""
     folder = public_path / "hammer"
-    for path in (folder / "quotas", folder / "mount"):
-        path.mkdir(parents=True)
+    (folder / "quotas").mkdir(parents=True)
     (folder / "quotas" / "alice").write_text(QUOTA)
     config = folder / "eventfs.conf"
     config.write_text("[eventfs-config]\nquotas = quotas\n")
-    mounted = Mount(
-        folder / "mount", folder / "log", "-o", "allow_other,nr_inodes=1M", "-c", str(config)
-    )
-    yield mounted
-    mounted.unmount()
+    options = ("-o", "allow_other,nr_inodes=1M", "-c", str(config))
+    with mounted(folder / "mount", *options) as mount:
+        yield mount
 
 
 def test_a_user_at_every_limit_stops_nobody_and_takes_bounded_memory(

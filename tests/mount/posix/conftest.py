@@ -2,21 +2,19 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.mounts import mounted_tmpfs
+
 
 @pytest.fixture(scope="session")
 def tmpfs(public_path: Path) -> Iterator[Path]:
     """A filesystem of the kernel's own, against which the checks are checked."""
-    path = public_path / "tmpfs"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", path], check=True)
-    yield path
-    subprocess.run(["umount", path], check=True)
+    with mounted_tmpfs(public_path / "tmpfs", "size=100m") as path:
+        yield path
 
 
 @pytest.fixture(params=["queue", "tmpfs"])
