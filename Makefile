@@ -11,7 +11,7 @@ bin := $(prefix)/bin
 ready := .venv/ready
 ready_dev := .venv/ready-dev
 
-# The compiled parts fit one minor version of Python only, so that one is named.
+# psutil's compiled part fits this Python, so that one is named.
 find_python := import os, sys; \
 	exact = os.path.join(sys.base_exec_prefix, "bin", "python%d.%d" % sys.version_info[:2]); \
 	print(exact if os.path.exists(exact) else sys._base_executable)

@@ -252,19 +252,18 @@ def compile_c(source: Path, program: Path, *libraries: str) -> None:
         raise Missing(_COMPILER) from None
 
 
-#: Python that has trio wait for each request, as it does where pyfuse3 is left as it is.
+#: Python that has trio wait for each request, as an ordinary asynchronous server does.
 _PLAIN_TRIO = """
 import trio
-from eventfs.mount import reader, session
+from eventfs.mount.reader import Reader
 
-async def wait_readable(self, fuse_fd):
-    if fuse_fd != self._fuse_fd:
-        self._register(fuse_fd)
-    await trio.lowlevel.wait_readable(self._epoll.fileno())
-    self._wait(self._epoll.poll(0))
+async def run(self):
+    while not self.ended:
+        await trio.lowlevel.wait_readable(self.fileno())
+        self.look(self.events())
+        self.answer(1)
 
-reader.Reader.wait_readable = wait_readable
-reader._FreeLock = trio.Lock
+Reader.run = lambda self: trio.run(run, self)
 """
 
 
@@ -290,7 +289,7 @@ VARIANTS = (
         "eventfs on plain trio",
         _PLAIN_TRIO,
         "",
-        "On the event loop that pyfuse3 brings: shows what eventfs's own reader is worth.",
+        "On an event loop that waits for each request: shows what eventfs's own loop is worth.",
     ),
 )
 

@@ -1,6 +1,5 @@
 """What has been measured: for people, for machines, and for docs/benchmarks.md."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -227,7 +226,6 @@ def _machine() -> dict[str, str]:
         "memory": f"{memory_bytes / (1 << 30):.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "pyfuse3": importlib.metadata.version("pyfuse3"),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(600)  # pip may have to compile pyfuse3
+pytestmark = pytest.mark.timeout(600)  # pip fetches what it needs
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 OTHERS = {Path("bin/other"), Path("lib/other/file")}  # what a prefix has from elsewhere

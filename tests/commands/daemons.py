@@ -32,7 +32,7 @@ NOBODY = 65534
 #: PR_SET_CHILD_SUBREAPER of linux/prctl.h.
 _PR_SET_CHILD_SUBREAPER = 36
 
-#: What the command and libfuse leave behind, by their names as processes.
+#: What the command leaves behind, by their names as processes.
 _DAEMONS = ("eventfs", "fusermount3")
 
 

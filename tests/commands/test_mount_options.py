@@ -58,7 +58,6 @@ def test_the_kernel_shows_the_option(
 
 @pytest.mark.parametrize("size", [4096, 131072])
 def test_max_read_is_obeyed_or_refused(commands: Commands, mountpoint: Path, size: int) -> None:
-    # libfuse refuses it only when the kernel has sent its first request.
     done = commands.run("-o", f"max_read={size}", "events")
     if done.returncode == 0:
         assert f"max_read={size}" in flags(mountpoint)

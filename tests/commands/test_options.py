@@ -8,7 +8,7 @@ DEFAULTS = {"fsname=eventfs", "subtype=eventfs"}
 
 
 def fuse(*texts: str, source: str | None = None) -> set[str]:
-    """Return what is handed to libfuse."""
+    """Return what is handed to the mount."""
     return set(parse(list(texts), source).fuse)
 
 
@@ -75,7 +75,7 @@ def test_of_two_that_contradict_each_other_the_last_counts(first: str, last: str
     assert fuse(first, last) == fuse(f"{first},{last}") == fuse(last)
 
 
-def test_debug_is_not_for_libfuse() -> None:
+def test_debug_is_not_for_the_mount() -> None:
     options = parse(["debug"], None)
     assert options.debug
     assert set(options.fuse) == DEFAULTS

@@ -172,7 +172,7 @@ def test_debugging_shows_each_request(traced: Mount) -> None:
     queue.rmdir()
     for request in ("mkdir", "lookup", "create", "write", "readlink", "open", "unlink"):
         assert f"eventfs: {request}(" in traced.said()
-    assert "eventfs: mkdir(1, b'queue', " in traced.said()
+    assert "eventfs: mkdir(1, b'queue')" in traced.said()
     assert "eventfs: rmdir(1, b'queue')" in traced.said()
 
 

@@ -8,9 +8,6 @@ from tests.mounts import Mount, wait_until
 #: The fixture `mounter`: arguments are those of `Mount` after the paths.
 Mounter = Callable[..., Mount]
 
-#: What libfuse logs when the kernel is told of a queue's death while somebody uses a message in it.
-IN_USE = "fuse: writing device: Directory not empty"
-
 
 def drop_caches() -> None:
     """Make the kernel forget all names and inodes that nobody uses."""

@@ -13,14 +13,14 @@ from tests.mounts import Child, Mount, wait_until
 STOP_BEFORE_READING = """
 import os, signal
 from eventfs.mount.reader import Reader
-wait_request = Reader.wait_request
-async def stop_after(self):
-    goes_on = await wait_request(self)
+wait = Reader.wait
+def stop_after(self):
+    events = wait(self)
     if os.path.exists(os.environ["STOP"]):
         os.unlink(os.environ["STOP"])
         os.kill(os.getpid(), signal.SIGSTOP)
-    return goes_on
-Reader.wait_request = stop_after
+    return events
+Reader.wait = stop_after
 """
 
 #: Makes a queue, and on a word makes a request that it won't see answered.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
 
+from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import Message
@@ -159,7 +160,10 @@ def unlink(  # noqa: PLR0913  # as unlink(2) and its caller have them
 
 
 def lookup(tree: Tree, directory: Root | Queue, name: bytes, *, viewer: Uid = ALICE) -> Inode:
-    return tree.lookup(directory, Name(name), viewer)
+    inode = tree.lookup(directory, Name(name), viewer)
+    if inode is None:
+        raise NotFound
+    return inode
 
 
 def end(tree: Tree, queue: Queue, name: bytes, *, viewer: Uid = ALICE) -> End:

@@ -89,7 +89,7 @@ def test_only_messages_can_be_linked(tree: Tree, queue: Queue, other_queue: Queu
 def test_a_message_without_a_name_cannot_be_given_one(
     tree: Tree, queue: Queue, message: Message
 ) -> None:
-    tree.hold(message)
+    message.holds += 1
     unlink(tree, queue, b"message")
     with pytest.raises(NotFound):
         link(tree, message, queue, b"again")

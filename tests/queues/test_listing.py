@@ -271,7 +271,7 @@ def test_a_reader_who_paused_in_a_queue_that_vanished_sees_nothing_more(
 ) -> None:
     fill(tree, queue, b"a", b"b")
     first = some(entries(tree, queue), 4)
-    tree.hold(queue)
+    queue.holds += 1
     tree.owner_died(OWNER, 2_000)
     assert list(entries(tree, queue, after=first[-1].place)) == []
 

@@ -74,7 +74,7 @@ def test_a_link_moves_the_messages_ctime_and_the_queues_mtime_and_ctime(
 def test_unlink_moves_the_messages_ctime_and_the_queues_mtime_and_ctime(
     tree: Tree, queue: Queue, message: Message, name: bytes
 ) -> None:
-    tree.hold(message)
+    message.holds += 1
     unlink(tree, queue, name, now_ns=NOW)
     assert times(message) == (THEN, THEN, NOW)
     assert times(queue) == (THEN, NOW, NOW)

@@ -55,7 +55,7 @@ import eventfs.queues
 for module in pkgutil.iter_modules(eventfs.queues.__path__):
     importlib.import_module("eventfs.queues." + module.name)
     print(module.name)
-foreign = {"pyfuse3", "trio", "psutil", "eventfs.mount", "eventfs.commands"} & sys.modules.keys()
+foreign = {"trio", "psutil", "eventfs.mount", "eventfs.commands"} & sys.modules.keys()
 assert not foreign, foreign
 """)
     assert done.stderr == ""
@@ -68,7 +68,7 @@ assert not foreign, foreign
         "import os",
         "import time",
         "from threading import Lock",
-        "import pyfuse3",
+        "import psutil",
         "from eventfs import mount",
         "from ..mount import errnos",
         "import importlib",

@@ -189,14 +189,14 @@ def test_the_ends_belong_to_the_queues_owner_and_group(tree: Tree) -> None:
 
 def test_the_ends_pass_to_a_new_owner_with_their_queue(tree: Tree, queue: Queue) -> None:
     fill(tree, queue, b"a")
-    tree.hold(end(tree, queue, b"head"))
+    end(tree, queue, b"head").holds += 1
     chown(queue, BOB, None, NOW)
     assert end(tree, queue, b"head").uid == BOB
 
 
 def test_the_ends_pass_to_a_new_group_with_their_queue(tree: Tree, queue: Queue) -> None:
     fill(tree, queue, b"a")
-    tree.hold(end(tree, queue, b"head"))
+    end(tree, queue, b"head").holds += 1
     chown(queue, None, STAFF, NOW)
     assert end(tree, queue, b"head").gid == STAFF
 
@@ -212,7 +212,7 @@ def test_with_s_isvtx_everybody_sees_ends_of_their_own(tree: Tree, queue: Queue)
 def test_without_s_isvtx_the_ends_are_their_owners_again(tree: Tree, queue: Queue) -> None:
     make_sticky(queue)
     fill(tree, queue, b"a")
-    tree.hold(end(tree, queue, b"head", viewer=BOB))
+    end(tree, queue, b"head", viewer=BOB).holds += 1
     queue.chmod(Mode(queue.mode & ~S_ISVTX), NOW)
     assert end(tree, queue, b"head", viewer=BOB).uid == ALICE
 
@@ -220,7 +220,7 @@ def test_without_s_isvtx_the_ends_are_their_owners_again(tree: Tree, queue: Queu
 def test_who_looks_twice_sees_the_same_end(tree: Tree, queue: Queue) -> None:
     fill(tree, queue, b"a")
     head = end(tree, queue, b"head")
-    tree.hold(head)
+    head.holds += 1
     assert end(tree, queue, b"head") is head
 
 

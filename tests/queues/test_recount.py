@@ -238,7 +238,7 @@ class Recount(RuleBasedStateMachine):
     def _know(self, inode: Inode | None) -> None:
         """Hold an inode, as the kernel does that has been told of it."""
         if inode is not None:
-            self.tree.hold(inode)
+            inode.holds += 1
             if inode not in self.known:
                 self.known.append(inode)
 

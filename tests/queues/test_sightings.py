@@ -405,7 +405,7 @@ def test_looking_keeps_no_message_in_memory(tree: Tree, queue: Queue) -> None:
 def test_a_link_in_a_vanished_queue_leads_nowhere_for_who_opened_it(
     tree: Tree, queue: Queue
 ) -> None:
-    tree.hold(queue)
+    queue.holds += 1
     open_link(tree, queue, ONE)
     tree.owner_died(OWNER, NOW)
     with pytest.raises(NotFound):

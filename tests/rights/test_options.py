@@ -108,15 +108,14 @@ def test_the_umask_counts_in_a_users_own_mount(users_queue: Path) -> None:
     assert in_folder(users_queue, NOBODY, lambda: make_masked(0o027)) == "-rw-r-----"
 
 
-def test_the_umask_counts_in_a_users_own_mount_also_where_a_list_is_inherited(
+def test_a_list_that_is_inherited_replaces_the_umask_in_a_users_own_mount_too(
     users_queue: Path,
 ) -> None:
     subprocess.run(["setfacl", "-m", f"d:u:{STRANGER}:rw", users_queue], check=True)
-    assert in_folder(users_queue, NOBODY, lambda: make_masked(0o077)) == "-rw-------"
+    assert in_folder(users_queue, NOBODY, lambda: make_masked(0o077)) == "-rw-rw----"
     shown = subprocess.run(
         ["getfacl", "-ncp", users_queue / "new"], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.split()
     assert shown == [
-        *("user::rw-", f"user:{STRANGER}:rw-", "#effective:---", "group::---"),
-        *("mask::---", "other::---"),
+        *("user::rw-", f"user:{STRANGER}:rw-", "group::---", "mask::rw-", "other::---"),
     ]

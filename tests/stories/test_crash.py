@@ -103,7 +103,7 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Left]]:
     (folder / "mount").mkdir()
     mount = Mount(folder / "mount", folder / "log")
     try:
-        # libfuse opens a pipe of its own when it is first used.
+        # What takes memory once only.
         (mount.path / "queue").mkdir()
         (mount.path / "queue/message").write_text("text")
         assert (mount.path / "queue/head").read_text() == "text"

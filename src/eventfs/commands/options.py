@@ -48,7 +48,7 @@ class OptionError(Exception):
 
 
 class MountOptions(NamedTuple):
-    """What `-o` asks for: options for libfuse, and our own, None where not given."""
+    """What `-o` asks for: options of the mount, and our own, None where not given."""
 
     fuse: frozenset[str]
     debug: bool

@@ -4,6 +4,15 @@ import errno
 
 from eventfs.queues import errors
 
+
+class Failed(Exception):
+    """The answer is an errno for a reason that isn't the rules': `errno` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.errno = number
+
+
 #: Only errnos that the man pages of the operations list.
 ERRNOS: dict[type[errors.Refused], int] = {
     errors.NotFound: errno.ENOENT,

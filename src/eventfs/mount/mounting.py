@@ -1,30 +1,30 @@
 """How the mount comes to be, and goes.
 
-Root mounts by itself, so that the mount can have a flag which libfuse has no option for: with
-MS_POSIXACL the kernel leaves the umask to us. An inherited access control list replaces the umask
-(acl(5)), so who masks first takes away rights that the list gives. For other users, and where
-auto_unmount needs a watching process, libfuse mounts through fusermount3; there the umask applies
-to what inherits a list too.
+Root mounts by itself. For other users, and where auto_unmount needs a watching process, fusermount3
+does, and sends the descriptor over a socket (fuse(8), libfuse's util/fusermount.c).
 """
 
 import ctypes
 import os
 import re
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-
-import pyfuse3
+from typing import NamedTuple
 
 from eventfs.mount import lifeline
+from eventfs.mount.connection import Connection, KernelTooOld
 
 # linux/mount.h
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_SYNCHRONOUS = 1, 2, 4, 8, 16
-_MS_DIRSYNC, _MS_NOATIME, _MS_POSIXACL = 128, 1024, 1 << 16
+_MS_DIRSYNC, _MS_NOATIME = 128, 1024
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 
 #: What a mount has unless asked otherwise, and which flag an option sets or clears.
-_DEFAULT_FLAGS = _MS_NOSUID | _MS_NODEV | _MS_POSIXACL
+_DEFAULT_FLAGS = _MS_NOSUID | _MS_NODEV
 _SET = {
     "ro": _MS_RDONLY,
     "noexec": _MS_NOEXEC,
@@ -33,6 +33,9 @@ _SET = {
     "noatime": _MS_NOATIME,
 }
 _CLEAR = {"suid": _MS_NOSUID, "dev": _MS_NODEV}
+
+#: How fusermount3 learns which descriptor is its end of the socket.
+_COMMFD = "_FUSE_COMMFD"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p,) * 3 + (ctypes.c_ulong, ctypes.c_char_p)
@@ -43,27 +46,46 @@ class MountFailed(Exception):
     """The kernel or fusermount3 refused the mount; the message says why."""
 
 
-def mount(
-    operations: pyfuse3.Operations, mountpoint: Path, options: AbstractSet[str]
-) -> Callable[[], None]:
-    """Mount; return what unmounts and ends pyfuse3's session (MountFailed)."""
+class Mount(NamedTuple):
+    """A mount that is ready for requests, and what unmounts."""
+
+    connection: Connection
+    end: Callable[[], None]
+
+
+class _Mounted(NamedTuple):
+    """What the kernel has mounted: the FUSE descriptor, and what unmounts and closes that."""
+
+    fd: int
+    end: Callable[[], None]
+
+
+def mount(mountpoint: Path, options: AbstractSet[str]) -> Mount:
+    """Mount (MountFailed)."""
+    # allow_root is ours to check: the kernel knows all or nobody.
+    kernels = {*options - {"allow_root"}, "default_permissions"}
+    if "allow_root" in options:
+        kernels.add("allow_other")
     if os.geteuid() == 0 and "auto_unmount" not in options:
-        unmount = _mount_as_root(operations, mountpoint, options)
+        mounted = _mount_as_root(mountpoint, kernels)
     else:
-        _init(operations, str(mountpoint), {*options, "default_permissions"})
-        unmount = pyfuse3.close
+        mounted = _mount_by_fusermount(mountpoint, kernels)
+    connection = Connection(mounted.fd)
+    try:
+        connection.agree()
+    except (KernelTooOld, OSError) as error:
+        mounted.end()
+        raise MountFailed(str(error)) from error
     let_go = lifeline.hold(_device(mountpoint) or "")
 
     def end() -> None:
-        unmount()
+        mounted.end()
         let_go()
 
-    return end
+    return Mount(connection, end)
 
 
-def _mount_as_root(
-    operations: pyfuse3.Operations, mountpoint: Path, options: AbstractSet[str]
-) -> Callable[[], None]:
+def _mount_as_root(mountpoint: Path, options: AbstractSet[str]) -> _Mounted:
     values = dict(option.split("=", 1) for option in options if "=" in option)
     source, subtype = (_unprotected(values.get(name, "eventfs")) for name in ("fsname", "subtype"))
     flags = _DEFAULT_FLAGS
@@ -74,9 +96,7 @@ def _mount_as_root(
     except OSError as error:
         raise MountFailed(f"/dev/fuse: {error.strerror}") from error
     data = f"fd={fuse_fd},rootmode=40000,user_id={os.geteuid()},group_id={os.getegid()}"
-    data += ",default_permissions"
-    if options & {"allow_other", "allow_root"}:
-        data += ",allow_other"
+    data += "".join(f",{option}" for option in options & {"default_permissions", "allow_other"})
     target = os.fsencode(mountpoint)
     kind = os.fsencode(f"fuse.{subtype}")
     if _libc.mount(os.fsencode(source), target, kind, flags, data.encode()) != 0:
@@ -91,15 +111,49 @@ def _mount_as_root(
         # another by now in its place.
         if _device(mountpoint) == device:
             _libc.umount2(target, _MNT_DETACH | _UMOUNT_NOFOLLOW)
-        pyfuse3.close()
+        os.close(fuse_fd)
 
+    return _Mounted(fuse_fd, end)
+
+
+def _mount_by_fusermount(mountpoint: Path, options: AbstractSet[str]) -> _Mounted:
+    """Have fusermount3 mount; with auto_unmount it stays, and unmounts when our end is closed."""
+    fusermount = shutil.which("fusermount3") or "fusermount3"
+    ours, theirs = socket.socketpair()
+    # A file, which never fills up and keeps nobody waiting for its end.
+    said = os.memfd_create("stderr")
     try:
-        # libfuse takes a descriptor that is mounted already for a mountpoint.
-        _init(operations, f"/dev/fd/{fuse_fd}", options & {"allow_root"})
-    except MountFailed:
-        _libc.umount2(target, _MNT_DETACH | _UMOUNT_NOFOLLOW)
-        raise
-    return end
+        with theirs:
+            helper = subprocess.Popen(  # noqa: S603  # the program of that name, as libfuse runs it
+                [fusermount, "-o", ",".join(sorted(options)), "--", mountpoint],
+                env={**os.environ, _COMMFD: str(theirs.fileno())},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+        if not fds:
+            helper.wait()
+            lines = os.pread(said, 65536, 0).decode(errors="replace").split("\n")
+            reasons = [line.strip() for line in lines if line.strip()]
+            raise MountFailed("; ".join(reasons) or f"fusermount3: status {helper.returncode}")
+    except OSError as error:
+        raise MountFailed(f"fusermount3: {error.strerror}") from error
+    finally:
+        os.close(said)
+    if "auto_unmount" not in options:
+        helper.wait()
+    (fuse_fd,) = fds
+
+    def end() -> None:
+        # Unless somebody has unmounted it already: then it is quiet.
+        command = [fusermount, "-u", "-q", "-z", "--", str(mountpoint)]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603  # as above
+        os.close(fuse_fd)
+        ours.close()
+
+    return _Mounted(fuse_fd, end)
 
 
 def _device(path: Path) -> str | None:
@@ -121,22 +175,3 @@ def _device(path: Path) -> str | None:
 def _unprotected(value: str) -> str:
     """Take the backslashes off with which an option's value protects commas and backslashes."""
     return re.sub(r"\\(.)", r"\1", value)
-
-
-def _init(operations: pyfuse3.Operations, mountpoint: str, options: AbstractSet[str]) -> None:
-    """Start pyfuse3. What libfuse and fusermount3 say of a failure goes to descriptor 2."""
-    stderr = os.dup(2)
-    said = os.memfd_create("stderr")
-    os.dup2(said, 2)
-    try:
-        pyfuse3.init(operations, mountpoint, set(options))
-    except UnicodeEncodeError as error:
-        raise MountFailed(f"mount options: {error.object!r} isn't ASCII") from error
-    except RuntimeError as error:
-        lines = os.pread(said, 65536, 0).decode(errors="replace").split("\n")
-        reasons = [line.strip() for line in lines if line.strip()]
-        raise MountFailed("; ".join(reasons) or str(error)) from error
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(said)

@@ -18,8 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 
-import pyfuse3
-
+from eventfs.mount.connection import Connection
 from eventfs.queues.inode import Ino, Inode
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
@@ -47,8 +46,9 @@ _IN_VAIN = (errno.ENOENT, errno.ENOTEMPTY, errno.EBADF, errno.ENOTCONN, errno.EN
 class Notifier:
     """A thread that sends notices, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Make a notifier that hasn't got its thread yet: what it is told waits for `start`."""
+        self._connection = connection
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._popped: deque[tuple[Ino, Name, Ino]] = deque()
         self._popped_bytes = 0
@@ -83,7 +83,7 @@ class Notifier:
     def forget_names(self, parent: Ino, names: list[Name]) -> None:
         """Make the kernel look up *names* again."""
         for name in names:
-            self._jobs.put(partial(_forget_name, parent, name, Ino(0)))
+            self._jobs.put(partial(self._forget_name, parent, name, Ino(0)))
 
     def settle(self, name: Name) -> None:
         """Wait until the kernel has been told of a vanished queue, but no longer than SETTLE_S.
@@ -130,15 +130,26 @@ class Notifier:
         telling those who watch.
         """
         for child, child_ino in children:
-            _forget_name(ino, child, child_ino)
-        _forget_name(ROOT_INO, name, ino)
+            self._forget_name(ino, child, child_ino)
+        self._forget_name(ROOT_INO, name, ino)
         done.set()
         if self._vanished.get(name) is done:
             self._vanished.pop(name, None)
 
     def _forget_popped(self) -> None:
         for _ in range(len(self._popped)):
-            _forget_name(*self._popped.popleft())
+            self._forget_name(*self._popped.popleft())
+
+    def _forget_name(self, parent: Ino, name: Name, ino: Ino) -> None:
+        """Take a name from the kernel; with *ino*, tell it that the inode is deleted."""
+        try:
+            if ino:
+                self._connection.delete_name(parent, name, ino)
+            else:
+                self._connection.forget_name(parent, name)
+        except OSError as error:
+            if error.errno not in _IN_VAIN:
+                raise
 
 
 def _wake() -> None:
@@ -151,12 +162,3 @@ def _unless_linked(inode: Inode) -> Ino:
     One that has a name elsewhere must not be: the kernel wouldn't let anyone link it again.
     """
     return Ino(0) if inode.links else inode.ino
-
-
-def _forget_name(parent: Ino, name: Name, ino: Ino) -> None:
-    """Take a name from the kernel; with *ino*, tell it that the inode is deleted."""
-    try:
-        pyfuse3.invalidate_entry(parent, name, ino)
-    except OSError as error:
-        if error.errno not in _IN_VAIN:
-            raise

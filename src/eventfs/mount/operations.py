@@ -1,8 +1,8 @@
 """Requests in, answers out: the translation between the kernel's terms and the rules'.
 
-A handler turns its request into a call of `eventfs.queues`, calls, and turns the result into an
-answer. `_handler` is the boundary around all of them. No handler waits for anything, so each is
-atomic, and one attributes object serves all answers: it is sent before the next request is read.
+A handler turns its request into a call of `eventfs.queues`, calls, and turns the result into the
+body of an answer. What it raises becomes an errno in `eventfs.mount.reader`. No handler waits for
+anything, so each is atomic.
 
 What the kernel may remember, and why it never shows anything untrue:
 
@@ -25,36 +25,28 @@ What the kernel may remember, and why it never shows anything untrue:
 
 import contextlib
 import errno
-import functools
 import logging
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from stat import S_ISVTX
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import cast
 
-import pyfuse3
-from pyfuse3 import (
-    EntryAttributes,
-    FileInfo,
-    FUSEError,
-    ReaddirToken,
-    SetattrFields,
-    StatvfsData,
-)
-
-from eventfs.mount.errnos import ERRNOS
+from eventfs.mount import wire
+from eventfs.mount.connection import Connection
+from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
+from eventfs.mount.wire import Handle, Handler, Request
 from eventfs.queues import acl, xattrs
-from eventfs.queues.errors import AlreadyExists, NotFound, Refused, Stale
+from eventfs.queues.errors import AlreadyExists, NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
-from eventfs.queues.ledger import Gid, Uid
+from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
-from eventfs.queues.queue import End, Owner, Queue, Root, Tid
+from eventfs.queues.queue import End, Owner, Queue, Root
 from eventfs.queues.tree import ROOT_INO, Tree, Vanished
 
 log = logging.getLogger(__name__)
@@ -75,69 +67,39 @@ REQUESTS = b"user.eventfs_requests"
 #: less time than the eight requests by which the kernel would read it.
 STORE_BYTES = 1024 * 1024
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+_SECOND_NS = 10**9
+
+#: The answer to a lookup of nothing; the same to the kernel as ENOENT.
+NOTHING = bytes(wire.ENTRY_OUT.size)
+
+#: Where in the answer to a lookup that to getattr begins: its end is the same.
+_ATTR_OUT = wire.ENTRY_OUT.size - wire.ATTR_OUT.size
 
 
-class Caller(Protocol):
-    """Who sent a request; pyfuse3's RequestContext, with the rules' types."""
+class Operations:
+    """The handlers of one mount: a method for each kind of request in `wire.KINDS` that it serves.
 
-    pid: Tid
-    uid: Uid
-    gid: Gid
-    umask: int
-
-
-def _handler(
-    function: Callable[Concatenate["Operations", _P], _R],
-) -> Callable[..., Coroutine[Any, Any, _R]]:
-    """Make a handler of pyfuse3 from a function that answers or raises.
-
-    A refusal becomes its errno. Anything unexpected is logged and answered EIO; if it got through,
-    the request would stay unanswered and pyfuse3's main loop would end.
+    Each returns the answer's body, or None where the kernel expects no answer.
     """
-    name = function.__name__
 
-    @functools.wraps(function)
-    async def handle(self: "Operations", *args: _P.args, **_: _P.kwargs) -> _R:
-        self.requests[name] += 1
-        try:
-            if self.dead:
-                self._bury_those_in(args)
-            return function(self, *args)  # type: ignore[call-arg]  # pyfuse3 names no argument
-        except Refused as refusal:
-            raise FUSEError(ERRNOS[type(refusal)]) from None
-        except FUSEError:
-            raise
-        except MemoryError:
-            raise FUSEError(errno.ENOMEM) from None
-        except Exception:
-            log.exception("%s failed: answered EIO", name)
-            raise FUSEError(errno.EIO) from None
-
-    return handle
-
-
-class Operations(pyfuse3.Operations):
-    """The handlers of one mount."""
-
-    supports_dot_lookup = False
-    enable_acl = True
-
-    def __init__(
+    def __init__(  # all that handlers use
         self,
         tree: Tree,
         owners: Owners,
         notifier: Notifier,
-        ready: Callable[[], None],
+        connection: Connection,
         *,
         noatime: bool,
     ) -> None:
-        """Serve *tree*; *ready* is called once the mount is usable."""
+        """Serve *tree*, whose reads leave atimes alone with *noatime*."""
         #: Dead owners whose queues are still to vanish, in order.
         self.dead: dict[Owner, None] = {}
-        #: How many requests of each kind have been answered.
-        self.requests: defaultdict[str, int] = defaultdict(int)
+        #: How many requests of each opcode there have been.
+        self.requests = [0] * wire.OPCODES
+        #: What answers requests, by opcode.
+        self.handlers: list[Handler] = [
+            getattr(self, wire.kind(opcode), self._unsupported) for opcode in range(wire.OPCODES)
+        ]
         self._noatime = noatime
         self._tree = tree
         # The kernel asks each kind of inode only what suits it.
@@ -146,24 +108,14 @@ class Operations(pyfuse3.Operations):
         self._directories = cast("dict[Ino, Root | Queue]", tree.inodes)
         self._owners = owners
         self._notifier = notifier
-        self._ready = ready
-        self._attributes = EntryAttributes()
-        self._attributes.st_blksize = BLOCK_BYTES
-        # To answer so is cheaper than to raise ENOENT.
-        self._nothing = EntryAttributes()
-        self._nothing.st_ino = 0
-        self._nothing.entry_timeout = 0
+        self._connection = connection
         # Open handles that write past the page cache, by message.
         self._bypassing: dict[Ino, int] = {}
         # A directory's handle: what it lists, and for whom.
-        self._listings: dict[int, tuple[Root | Queue, Uid]] = {}
-        self._last_listing = 0
+        self._listings: dict[Handle, tuple[Root | Queue, Uid]] = {}
+        self._last_listing = Handle(0)
         # Messages whose content the kernel was given, as long as it knows them.
         self._stored: set[Ino] = set()
-
-    def init(self) -> None:
-        """Take the kernel's first request: from now on it waits for our answers."""
-        self._ready()
 
     def owners_died(self, owners: list[Owner]) -> None:
         """Take deaths, and let the queues of some vanish; `dead` are those for the next time.
@@ -188,53 +140,47 @@ class Operations(pyfuse3.Operations):
             # Nobody waits for an answer, and the requests that wait must have theirs.
             log.exception("the death of an owner wasn't dealt with")
 
-    def _bury_those_in(self, args: Iterable[object]) -> None:
+    def settle(self, request: Request, opcode: int) -> None:
         """Let vanish first what a request is about: by its number, or by its name in the root."""
-        about = [self._inodes.get(Ino(arg)) for arg in args if isinstance(arg, int)]
-        if self._tree.root in about:
-            names = (Name(arg) for arg in args if isinstance(arg, bytes))
-            about += [dentry.inode for name in names if (dentry := self._tree.root.find(name))]
-        owners = {inode.owner for inode in about if isinstance(inode, Queue)}
-        self._bury([owner for owner in owners if owner in self.dead])
+        about = self._inodes.get(request.ino)
+        if request.ino == ROOT_INO and wire.kind(opcode) == "lookup":
+            dentry = self._tree.root.find(request.name())
+            about = dentry.inode if dentry else None
+        if isinstance(about, Queue) and about.owner in self.dead:
+            self._bury([about.owner])
 
     # Names
 
-    @_handler
-    def lookup(self, parent: Ino, name: Name, ctx: Caller) -> EntryAttributes:
-        # The reader handed deaths over before it saw that there was a request. That may have been
-        # another one, taken back since by the death of its sender.
-        if deaths := self._owners.deaths():
-            self.owners_died(deaths)
-            self._bury_those_in((parent, name))
-        if parent == ROOT_INO:
+    def lookup(self, request: Request) -> bytes:
+        name = request.name()
+        if request.ino == ROOT_INO:
             self._notifier.settle(name)
-        try:
-            return self._entry(self._tree.lookup(self._directories[parent], name, ctx.uid))
-        except NotFound:
-            return self._nothing
+        inode = self._tree.lookup(self._directories[request.ino], name, request.uid)
+        return NOTHING if inode is None else self._entry(inode)
 
-    @_handler
-    def mkdir(self, parent: Ino, name: Name, mode: Mode, ctx: Caller) -> EntryAttributes:
-        directory = self._directories[parent]
+    def mkdir(self, request: Request) -> bytes:
+        mode, umask = wire.MKDIR_IN.unpack_from(request.buffers[0], wire.BODY)
+        name = request.name(wire.MKDIR_IN.size)
+        directory = self._directories[request.ino]
         try:
-            owner = self._owners.watch(ctx.pid)
+            owner = self._owners.watch(request.tid)
         except CallerUnseen:
             log.warning(
                 "mkdir %s refused: its caller (user %d) is in a pid namespace that eventfs can't"
                 " see; run eventfs in the containers' parent pid namespace",
                 os.fsdecode(name),
-                ctx.uid,
+                request.uid,
             )
-            raise FUSEError(errno.EPERM) from None
+            raise Failed(errno.EPERM) from None
         except OwnersExhausted:
-            raise FUSEError(errno.ENFILE) from None
+            raise Failed(errno.ENFILE) from None
         try:
             queue = self._tree.mkdir(
                 directory,
                 name,
-                _masked(directory, mode, ctx),
-                ctx.uid,
-                ctx.gid,
+                _masked(directory, mode, umask),
+                request.uid,
+                request.gid,
                 owner,
                 time.time_ns(),
             )
@@ -242,27 +188,17 @@ class Operations(pyfuse3.Operations):
             self._unwatch_unless_needed(owner)
         return self._entry(queue)
 
-    @_handler
-    def rmdir(self, parent: Ino, name: Name, ctx: Caller) -> None:
-        queue = self._tree.rmdir(self._directories[parent], name, time.time_ns())
+    def rmdir(self, request: Request) -> bytes:
+        directory = self._directories[request.ino]
+        queue = self._tree.rmdir(directory, request.name(), time.time_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
+        return b""
 
-    @_handler
-    def create(
-        self, parent: Ino, name: Name, mode: Mode, flags: int, ctx: Caller
-    ) -> tuple[FileInfo, EntryAttributes]:
-        directory = self._directories[parent]
-        uid = ctx.uid
+    def create(self, request: Request) -> bytes:
+        flags, mode, umask, _ = wire.CREATE_IN.unpack_from(request.buffers[0], wire.BODY)
         try:
-            message = self._tree.create(
-                directory,
-                name,
-                _masked(directory, mode, ctx),
-                uid,
-                ctx.gid,
-                time.time_ns(),
-            )
+            message = self._make(request, request.name(wire.CREATE_IN.size), mode, umask)
         except AlreadyExists:
             if flags & os.O_EXCL:
                 raise
@@ -270,273 +206,252 @@ class Operations(pyfuse3.Operations):
             # it: it must look again.
             raise Stale from None
         mappable = flags & os.O_ACCMODE != os.O_WRONLY
-        return self._open(message, flags, bypass=not mappable), self._entry(message)
+        return self._entry(message) + self._open(message, flags, bypass=not mappable)
 
-    @_handler
-    def mknod(self, parent: Ino, name: Name, mode: Mode, rdev: int, ctx: Caller) -> EntryAttributes:
-        directory = self._directories[parent]
-        message = self._tree.create(
-            directory,
-            name,
-            _masked(directory, mode, ctx),
-            ctx.uid,
-            ctx.gid,
-            time.time_ns(),
-        )
-        return self._entry(message)
+    def mknod(self, request: Request) -> bytes:
+        mode, _, umask, _ = wire.MKNOD_IN.unpack_from(request.buffers[0], wire.BODY)
+        return self._entry(self._make(request, request.name(wire.MKNOD_IN.size), mode, umask))
 
-    @_handler
-    def symlink(self, parent: Ino, name: Name, target: bytes, ctx: Caller) -> EntryAttributes:
-        raise FUSEError(errno.EPERM)
+    def symlink(self, _request: Request) -> bytes:
+        raise Failed(errno.EPERM)
 
-    @_handler
-    def rename(  # noqa: PLR0913  # pyfuse3's signature
-        self,
-        parent: Ino,
-        name: Name,
-        new_parent: Ino,
-        new_name: Name,
-        flags: int,
-        ctx: Caller,
-    ) -> None:
-        raise FUSEError(errno.EPERM)
+    def rename(self, _request: Request) -> bytes:
+        raise Failed(errno.EPERM)
 
-    @_handler
-    def link(self, ino: Ino, new_parent: Ino, new_name: Name, ctx: Caller) -> EntryAttributes:
+    def link(self, request: Request) -> bytes:
+        (ino,) = wire.LINK_IN.unpack_from(request.buffers[0], wire.BODY)
         message = self._tree.link(
-            self._inode(ino, ctx),
-            self._directories[new_parent],
-            new_name,
-            ctx.uid,
-            ctx.gid,
+            self._existing(ino, request),
+            self._directories[request.ino],
+            request.name(wire.LINK_IN.size),
+            request.uid,
+            request.gid,
             time.time_ns(),
         )
         return self._entry(message)
 
-    @_handler
-    def unlink(self, parent: Ino, name: Name, ctx: Caller) -> None:
-        gone, message = self._tree.unlink(
-            self._directories[parent], name, ctx.uid, ctx.pid, time.time_ns()
-        )
+    def unlink(self, request: Request) -> bytes:
+        queue, name = self._directories[request.ino], request.name()
+        gone, message = self._tree.unlink(queue, name, request.uid, request.tid, time.time_ns())
         if gone != name and message.holds:
             self._invalidate_attributes(message)
-            self._notifier.popped(parent, gone, message)
+            self._notifier.popped(request.ino, gone, message)
+        return b""
 
-    @_handler
-    def readlink(self, ino: Ino, ctx: Caller) -> Name:
-        end = self._tree.inodes[ino]
+    def readlink(self, request: Request) -> bytes:
+        end = self._inodes[request.ino]
         assert isinstance(end, End)
-        return self._tree.sightings.follow(ctx.pid, end)
+        return self._tree.sightings.follow(request.tid, end)
 
-    @_handler
-    def opendir(self, ino: Ino, ctx: Caller) -> int:
-        directory = self._directories[ino]
+    def opendir(self, request: Request) -> bytes:
+        directory = self._directories[request.ino]
         if not directory.links:
             raise NotFound
-        self._tree.hold(directory)
+        directory.holds += 1
         self._bury_all_in(directory)
-        self._last_listing += 1
-        self._listings[self._last_listing] = directory, ctx.uid
-        return self._last_listing
+        self._last_listing = Handle(self._last_listing + 1)
+        self._listings[self._last_listing] = directory, request.uid
+        return wire.OPEN_OUT.pack(self._last_listing, 0, 0)
 
-    @_handler
-    def readdir(self, fh: int, start: int, token: ReaddirToken) -> None:
+    def readdir(self, request: Request) -> bytes:
+        fh, start, size, *_ = wire.READ_IN.unpack_from(request.buffers[0], wire.BODY)
         directory, viewer = self._listings[fh]
         self._bury_all_in(directory)
         if not self._noatime:
             directory.touch_read(time.time_ns())
-        for entry in self._tree.entries(directory, start, viewer):
-            inode = entry.inode
-            if not pyfuse3.readdir_reply(token, entry.name, self._fill(inode), entry.place):
+        lines: list[bytes] = []
+        for name, inode, place in self._tree.entries(directory, start, viewer):
+            size -= wire.direntplus_bytes(name)
+            if size < 0:
                 break
             # The kernel counts a lookup for each line but these.
-            if entry.name not in (SELF, PARENT):
-                self._tree.hold(inode)
+            entry = NOTHING if name in (SELF, PARENT) else self._entry(inode)
+            lines.append(wire.direntplus(entry, inode.ino, inode.mode, name, place))
+        return b"".join(lines)
 
-    @_handler
-    def releasedir(self, fh: int) -> None:
+    def releasedir(self, request: Request) -> bytes:
+        (fh,) = wire.RELEASE_IN.unpack_from(request.buffers[0], wire.BODY)
         directory, _ = self._listings.pop(fh)
         self._tree.unhold(directory)
+        return b""
 
-    # Content. A handle is its message's number and a bit that tells whether it bypasses the cache.
+    # Content. A message's handle tells whether it writes past the cache.
 
-    @_handler
-    def open(self, ino: Ino, flags: int, ctx: Caller) -> FileInfo:
-        message = self._messages[ino]
+    def open(self, request: Request) -> bytes:
+        flags, _ = wire.OPEN_IN.unpack_from(request.buffers[0], wire.BODY)
+        message = self._messages[request.ino]
         if flags & os.O_TRUNC:
             self._tree.truncate(message, 0, time.time_ns())
-        self._tree.sightings.opened(ctx.pid, message)
-        bypass = ino in self._bypassing
+        self._tree.sightings.opened(request.tid, message)
+        bypass = request.ino in self._bypassing
         if not message.opens and not bypass and flags & os.O_ACCMODE != os.O_WRONLY:
             self._store(message)
         return self._open(message, flags, bypass=bypass)
 
-    @_handler
-    def read(self, fh: int, offset: int, length: int) -> bytes:
-        message = self._messages[Ino(fh >> 1)]
+    def read(self, request: Request) -> bytes | memoryview:
+        _, offset, length, *_ = wire.READ_IN.unpack_from(request.buffers[0], wire.BODY)
+        message = self._messages[request.ino]
         now_ns = message.atime_ns if self._noatime else time.time_ns()
-        return _as_bytes(message.read(offset, length, now_ns))
+        return message.read(offset, length, now_ns)
 
-    @_handler
-    def write(self, fh: int, offset: int, data: bytes) -> int:
-        return self._tree.write(self._messages[Ino(fh >> 1)], offset, data, time.time_ns())
+    def write(self, request: Request) -> bytes:
+        _, offset, *_ = wire.WRITE_IN.unpack_from(request.buffers[0], wire.BODY)
+        data = request.rest(wire.WRITE_IN.size)
+        written = self._tree.write(self._messages[request.ino], offset, data, time.time_ns())
+        return wire.WRITE_OUT.pack(written, 0)
 
-    @_handler
-    def release(self, fh: int) -> None:
-        message = self._messages[Ino(fh >> 1)]
-        if fh & 1:
-            self._bypassing[message.ino] -= 1
-            if not self._bypassing[message.ino]:
-                del self._bypassing[message.ino]
-        self._tree.close(message)
+    def release(self, request: Request) -> bytes:
+        (bypasses,) = wire.RELEASE_IN.unpack_from(request.buffers[0], wire.BODY)
+        ino = request.ino
+        if bypasses:
+            self._bypassing[ino] -= 1
+            if not self._bypassing[ino]:
+                del self._bypassing[ino]
+        self._tree.close(self._messages[ino])
+        return b""
 
     # Attributes
 
-    @_handler
-    def getattr(self, ino: Ino, ctx: Caller) -> EntryAttributes:
-        return self._fill(self._inode(ino, ctx))
+    def getattr(self, request: Request) -> bytes:
+        return self._attributes(self._existing(request.ino, request))
 
-    @_handler
-    def setattr(
-        self,
-        ino: Ino,
-        wanted: EntryAttributes,
-        fields: SetattrFields,
-        fh: int | None,
-        ctx: Caller,
-    ) -> EntryAttributes:
-        inode = self._inode(ino, ctx)
+    def setattr(self, request: Request) -> bytes:
+        (
+            *(valid, _, _, size, _, atime_s, mtime_s, _, atime_ns, mtime_ns, _, mode, _, uid, gid),
+            _,
+        ) = wire.SETATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        inode = self._existing(request.ino, request)
         self._tree.check_changeable(inode)
         now_ns = time.time_ns()
-        if fields.update_size:
-            self._tree.truncate(self._messages[ino], wanted.st_size, now_ns)
-        if fields.update_uid or fields.update_gid:
+        if valid & wire.FATTR_SIZE:
+            self._tree.truncate(self._messages[inode.ino], size, now_ns)
+        if valid & (wire.FATTR_UID | wire.FATTR_GID):
             self._tree.chown(
                 inode,
-                Uid(wanted.st_uid) if fields.update_uid else None,
-                Gid(wanted.st_gid) if fields.update_gid else None,
+                uid if valid & wire.FATTR_UID else None,
+                gid if valid & wire.FATTR_GID else None,
                 now_ns,
             )
-        if fields.update_mode:
-            self._tree.chmod(inode, Mode(wanted.st_mode), now_ns)
-        if isinstance(inode, Queue) and inode.ends and (fields.update_mode or fields.update_uid):
+        if valid & wire.FATTR_MODE:
+            self._tree.chmod(inode, mode, now_ns)
+        if isinstance(inode, Queue) and inode.ends and valid & (wire.FATTR_MODE | wire.FATTR_UID):
             # `head` and `tail` may belong to somebody else now.
-            self._notifier.forget_names(ino, [end.name for end in inode.ends.values()])
-        if fields.update_atime or fields.update_mtime:
+            names = [end.name for end in inode.ends.values()]
+            self._notifier.forget_names(inode.ino, names)
+        atime_ns = now_ns if valid & wire.FATTR_ATIME_NOW else atime_s * _SECOND_NS + atime_ns
+        mtime_ns = now_ns if valid & wire.FATTR_MTIME_NOW else mtime_s * _SECOND_NS + mtime_ns
+        if valid & (wire.FATTR_ATIME | wire.FATTR_MTIME):
             inode.set_times(
-                wanted.st_atime_ns if fields.update_atime else None,
-                wanted.st_mtime_ns if fields.update_mtime else None,
+                atime_ns if valid & wire.FATTR_ATIME else None,
+                mtime_ns if valid & wire.FATTR_MTIME else None,
                 now_ns,
             )
-        return self._fill(inode)
+        return self._attributes(inode)
 
-    @_handler
-    def getxattr(self, ino: Ino, name: bytes, ctx: Caller) -> bytes:
-        if name == REQUESTS and ino == ROOT_INO:
-            lines = (f"{kind} {count}" for kind, count in sorted(self.requests.items()))
-            return "\n".join(lines).encode()
-        return xattrs.get(self._inode(ino, ctx), name)
+    def getxattr(self, request: Request) -> bytes:
+        (size, _) = wire.GETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        name = request.name(wire.GETXATTR_IN.size)
+        if name == REQUESTS and request.ino == ROOT_INO:
+            return _sized(self._counted(), size)
+        return _sized(xattrs.get(self._existing(request.ino, request), name), size)
 
-    @_handler
-    def setxattr(self, ino: Ino, name: bytes, value: bytes, ctx: Caller) -> None:
-        if name == REQUESTS and ino == ROOT_INO:
-            raise FUSEError(errno.EPERM)
-        self._tree.set_xattr(self._inode(ino, ctx), name, value, time.time_ns(), ctx.pid)
+    def setxattr(self, request: Request) -> bytes:
+        size, flags = wire.SETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        rest = request.rest(wire.SETXATTR_IN.size)
+        name, value = rest[: len(rest) - size - 1], rest[len(rest) - size :]
+        if name == REQUESTS and request.ino == ROOT_INO:
+            raise Failed(errno.EPERM)
+        inode = self._existing(request.ino, request)
+        if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
+            xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
+        self._tree.set_xattr(inode, name, value, time.time_ns(), request.tid)
+        return b""
 
-    @_handler
-    def listxattr(self, ino: Ino, ctx: Caller) -> list[bytes]:
-        return xattrs.names(self._inode(ino, ctx))
+    def listxattr(self, request: Request) -> bytes:
+        (size, _) = wire.GETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        names = xattrs.names(self._existing(request.ino, request))
+        return _sized(b"".join(name + b"\0" for name in names), size)
 
-    @_handler
-    def removexattr(self, ino: Ino, name: bytes, ctx: Caller) -> None:
-        vanished = self._tree.remove_xattr(self._inode(ino, ctx), name, time.time_ns())
+    def removexattr(self, request: Request) -> bytes:
+        inode = self._existing(request.ino, request)
+        vanished = self._tree.remove_xattr(inode, request.name(), time.time_ns())
         if vanished is not None:
             self._announce([vanished])
+        return b""
 
-    @_handler
-    def statfs(self, ctx: Caller) -> StatvfsData:
-        room = self._tree.room(ctx.uid, ctx.gid)
-        stat = StatvfsData()
-        stat.f_bsize = stat.f_frsize = BLOCK_BYTES
-        stat.f_blocks = room.size_bytes // BLOCK_BYTES
-        stat.f_bfree = stat.f_bavail = room.free_bytes // BLOCK_BYTES
-        stat.f_files = room.inodes
-        stat.f_ffree = stat.f_favail = room.free_inodes
-        stat.f_namemax = MAX_NAME_BYTES
-        return stat
+    def statfs(self, request: Request) -> bytes:
+        room = self._tree.room(request.uid, request.gid)
+        free = room.free_bytes // BLOCK_BYTES
+        return wire.STATFS_OUT.pack(
+            room.size_bytes // BLOCK_BYTES, free, free, room.inodes, room.free_inodes,
+            BLOCK_BYTES, MAX_NAME_BYTES, BLOCK_BYTES,
+        )  # fmt: skip
 
-    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
-        """Take lookups back; must not raise."""
-        self.requests["forget"] += 1
+    def forget(self, request: Request) -> None:
+        """Take lookups back; nobody waits for an answer, so nobody can be told of a failure."""
         try:
-            for ino, count in inode_list:
-                inode = self._inodes[Ino(ino)]
+            for ino, count in request.forgotten():
+                inode = self._inodes[ino]
                 self._tree.unhold(inode, count)
                 if not inode.holds:
-                    self._stored.discard(inode.ino)
+                    self._stored.discard(ino)
         except Exception:
             log.exception("forget failed")
 
-    # What the kernel asks once, and then does without
-
-    @_handler
-    def flush(self, fh: int) -> None:
-        raise FUSEError(errno.ENOSYS)
-
-    @_handler
-    def fsync(self, fh: int, datasync: int) -> None:
-        raise FUSEError(errno.ENOSYS)
-
-    @_handler
-    def fsyncdir(self, fh: int, datasync: int) -> None:
-        raise FUSEError(errno.ENOSYS)
-
-    @_handler
-    def access(self, ino: Ino, mode: int, ctx: Caller) -> bool:
-        raise FUSEError(errno.ENOSYS)
+    def _unsupported(self, _request: Request) -> bytes:
+        """Tell the kernel to do without: of most kinds it asks once only."""
+        raise Failed(errno.ENOSYS)
 
     # Inside
 
-    def _inode(self, ino: Ino, ctx: Caller) -> Inode:
+    def _existing(self, ino: Ino, request: Request) -> Inode:
         """Return an inode that is there: `head` and `tail` aren't in an empty queue."""
-        inode = self._tree.inodes[ino]
+        inode = self._inodes[ino]
         if isinstance(inode, End):
-            inode.dentry(ctx.pid)
+            inode.dentry(request.tid)
         return inode
 
-    def _entry(self, inode: Inode) -> EntryAttributes:
-        """Answer a lookup."""
-        self._tree.hold(inode)
-        return self._fill(inode)
+    def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
+        directory = self._directories[request.ino]
+        mode = _masked(directory, mode, umask)
+        return self._tree.create(directory, name, mode, request.uid, request.gid, time.time_ns())
 
-    def _fill(self, inode: Inode) -> EntryAttributes:
-        """Fill the attributes, and how long the kernel may remember them and the name."""
-        attributes, payer = self._attributes, inode.payer
+    def _entry(self, inode: Inode) -> bytes:
+        """Answer a lookup, which the inode counts."""
+        inode.holds += 1
+        return self._described(inode)
+
+    def _attributes(self, inode: Inode) -> bytes:
+        """Answer a getattr."""
+        return self._described(inode)[_ATTR_OUT:]
+
+    @staticmethod
+    def _described(inode: Inode) -> bytes:
+        """Tell an inode's attributes, and how long they and the name may be remembered."""
+        entry_s, attr_s = 0, LONG_S
         if isinstance(inode, End):
-            attributes.entry_timeout = 0 if inode.queue.mode & S_ISVTX else LONG_S
-            attributes.attr_timeout = 0
-        else:
-            attributes.entry_timeout = 0
-            attributes.attr_timeout = LONG_S
-        attributes.st_ino = inode.ino
-        attributes.st_mode = inode.mode
-        attributes.st_nlink = inode.links
-        attributes.st_uid = payer.uid
-        attributes.st_gid = payer.gid
-        attributes.st_size = inode.size
-        attributes.st_blocks = inode.blocks
-        attributes.st_atime_ns = inode.atime_ns
-        attributes.st_mtime_ns = inode.mtime_ns
-        attributes.st_ctime_ns = inode.ctime_ns
-        return attributes
+            entry_s = 0 if inode.queue.mode & S_ISVTX else LONG_S
+            attr_s = 0
+        ino, payer = inode.ino, inode.payer
+        # Of most inodes all three are the same.
+        atime = divmod(atime_ns := inode.atime_ns, _SECOND_NS)
+        mtime = atime if inode.mtime_ns == atime_ns else divmod(inode.mtime_ns, _SECOND_NS)
+        ctime = atime if inode.ctime_ns == atime_ns else divmod(inode.ctime_ns, _SECOND_NS)
+        return wire.ENTRY_OUT.pack(
+            ino, 0, entry_s, attr_s, 0, 0,
+            ino, inode.size, inode.blocks,
+            atime[0], mtime[0], ctime[0], atime[1], mtime[1], ctime[1],
+            inode.mode, inode.links, payer.uid, payer.gid, 0, BLOCK_BYTES, 0,
+        )  # fmt: skip
 
-    def _open(self, message: Message, flags: int, *, bypass: bool) -> FileInfo:
+    def _open(self, message: Message, flags: int, *, bypass: bool) -> bytes:
         """Open a handle, past the page cache or not."""
         writes_past = bypass and flags & os.O_ACCMODE != os.O_RDONLY
         if writes_past:
             self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
         self._tree.open(message)
-        return FileInfo(message.ino << 1 | writes_past, bypass, not bypass)
+        how = wire.FOPEN_DIRECT_IO if bypass else wire.FOPEN_KEEP_CACHE
+        return wire.OPEN_OUT.pack(writes_past, how, 0)
 
     def _store(self, message: Message) -> None:
         """Give the kernel a message's content before it asks: that saves the request.
@@ -550,7 +465,7 @@ class Operations(pyfuse3.Operations):
         self._stored.add(ino)
         now_ns = message.atime_ns if self._noatime else time.time_ns()
         with contextlib.suppress(OSError):  # then it asks
-            pyfuse3.notify_store(ino, 0, _as_bytes(message.read(0, size, now_ns)))
+            self._connection.store(ino, message.read(0, size, now_ns))
 
     def _bury_all_in(self, directory: Root | Queue) -> None:
         """Let no dead process's queue be listed."""
@@ -575,19 +490,32 @@ class Operations(pyfuse3.Operations):
     def _invalidate_attributes(self, inode: Inode) -> None:
         """Make the kernel ask again; this takes no lock, and so doesn't wait for anybody."""
         try:
-            pyfuse3.invalidate_inode(inode.ino, attr_only=True)
+            self._connection.invalidate_attributes(inode.ino)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
 
+    def _counted(self) -> bytes:
+        """Return the value of REQUESTS."""
+        counts = Counter[str]()
+        for opcode, count in enumerate(self.requests):
+            counts[wire.kind(opcode)] += count
+        return "\n".join(
+            f"{kind} {count}" for kind, count in sorted(counts.items()) if count
+        ).encode()
 
-def _masked(directory: Root | Queue, mode: Mode, ctx: Caller) -> Mode:
+
+def _masked(directory: Root | Queue, mode: int, umask: int) -> Mode:
     """Apply the caller's umask, unless the directory passes an access control list on (acl(5))."""
     if directory.xattrs and acl.DEFAULT in directory.xattrs:
-        return mode
-    return Mode(mode & ~ctx.umask)
+        return Mode(mode)
+    return Mode(mode & ~umask)
 
 
-def _as_bytes(content: bytes | memoryview) -> bytes:
-    """Hand over content to pyfuse3, which takes whatever has a buffer, without a copy."""
-    return cast("bytes", content)
+def _sized(value: bytes, size: int) -> bytes:
+    """Answer with an attribute's value, or with its size where that is 0 (ERANGE)."""
+    if not size:
+        return wire.GETXATTR_OUT.pack(len(value), 0)
+    if len(value) > size:
+        raise Failed(errno.ERANGE)
+    return value

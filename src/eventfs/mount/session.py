@@ -1,6 +1,6 @@
 """A mount, from mounting to unmounting."""
 
-import inspect
+import errno
 import logging
 import os
 import resource
@@ -9,21 +9,21 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from errno import ENOENT
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pyfuse3
-import trio
-
-from eventfs.mount import mounting
+from eventfs.mount import mounting, wire
+from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.notifier import Notifier
-from eventfs.mount.operations import Operations
+from eventfs.mount.operations import NOTHING, Operations
 from eventfs.mount.owners import ProcThreads, best_owners
 from eventfs.mount.reader import SPIN_NS, Reader
+from eventfs.mount.wire import Answer, Handler, Request
+from eventfs.queues.errors import Refused
 from eventfs.queues.inode import Mode
-from eventfs.queues.ledger import Gid, Settings, Uid
+from eventfs.queues.ledger import Gid, Ledger, Settings, Uid
 from eventfs.queues.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ ROOT_MODE = Mode(0o1777)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
+#: What allow_root lets all users do: the kernel does it for them, or they have what they use open.
+_FOR_ALL = ("forget", "read", "write", "release", "readdir", "releasedir")
+
 #: How long the notifier may take to end after the last request, in seconds.
 _JOIN_S = 1
 
@@ -41,8 +44,8 @@ _JOIN_S = 1
 class Plan:
     """What to mount, where and how.
 
-    `options` are those of libfuse. `read_settings` returns the limits, and is called again on
-    SIGHUP; it raises ValueError with a message where they can't be had. The daemon polls for
+    `options` are those of mount.fuse3(8). `read_settings` returns the limits, and is called again
+    on SIGHUP; it raises ValueError with a message where they can't be had. The daemon polls for
     `spin_ns` nanoseconds before it sleeps.
     """
 
@@ -58,15 +61,13 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     """Mount, and answer requests until it is unmounted, or SIGTERM or SIGINT comes.
 
     *ready* is called once the mount is usable. Raises `mounting.MountFailed`, and what
-    `read_settings` raises.
+    `read_settings` and *ready* raise.
     """
     # They wait for the thread that takes them. A handler would run between two steps of Python: a
     # signal that came just before the reader slept would be seen when it wakes.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = plan.read_settings()
     _raise_descriptor_limit()
-    owners = best_owners()
-    notifier = Notifier()
     tree = Tree(
         plan.root_mode,
         Uid(os.geteuid()),
@@ -75,44 +76,49 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         ProcThreads(),
         time.time_ns(),
     )
-    noatime = "noatime" in plan.options
-    operations = Operations(tree, owners, notifier, ready, noatime=noatime)
-    reader = Reader(owners, operations.owners_died, operations.dead, plan.spin_ns)
-    reader.install()
-    if plan.trace:
-        _trace(operations)
+    with ExitStack() as ending:
+        owners = best_owners()
+        ending.callback(owners.close)
+        mount = mounting.mount(plan.mountpoint, plan.options)
+        ending.callback(mount.end)
+        ready()
+        notifier = Notifier(mount.connection)
+        noatime = "noatime" in plan.options
+        operations = Operations(tree, owners, notifier, mount.connection, noatime=noatime)
+        handlers = operations.handlers
+        for opcode, handler in enumerate(handlers):
+            kind = wire.kind(opcode)
+            if "allow_root" in plan.options and kind not in _FOR_ALL:
+                handlers[opcode] = _only_for(Uid(os.geteuid()), handler)
+            if plan.trace:
+                handlers[opcode] = _traced(kind, handlers[opcode])
+        reader = Reader(mount.connection, owners, operations, plan.spin_ns)
+        ending.callback(reader.close)
 
-    def reload() -> None:
-        try:
-            tree.ledger.change(plan.read_settings())
-        except (OSError, ValueError) as error:
-            log.error("the old limits stay in force: %s", error)  # noqa: TRY400  # it says all
-        except Exception:
-            log.exception("the old limits stay in force")  # no reason to end
-        else:
-            log.info("the limits have been read again")
+        def take_signals() -> None:
+            while True:
+                if signal.sigwait(_SIGNALS) == signal.SIGHUP:
+                    reader.call_soon(partial(_reload, tree.ledger, plan))
+                else:
+                    # It ends first, as long as requests are answered: it may wait for one.
+                    notifier.stop(reader.end)
 
-    def take_signals() -> None:
-        while True:
-            if signal.sigwait(_SIGNALS) == signal.SIGHUP:
-                reader.call_soon(reload)
-            else:
-                # The notifier ends first, as long as requests are answered: it may wait for one.
-                notifier.stop(pyfuse3.terminate)
+        notifier.start()
+        ending.callback(notifier.join, _JOIN_S)
+        threading.Thread(target=take_signals, name="signals", daemon=True).start()
+        reader.run()
 
+
+def _reload(ledger: Ledger, plan: Plan) -> None:
+    """Put the limits in force that are in the files by now, if they can be used."""
     try:
-        unmount = mounting.mount(operations, plan.mountpoint, plan.options)
-        try:
-            notifier.start()
-            threading.Thread(target=take_signals, name="signals", daemon=True).start()
-            # More tasks would only wait for each other: no handler waits for anything.
-            trio.run(pyfuse3.main, 1, 1)
-        finally:
-            notifier.join(_JOIN_S)
-            unmount()
-    finally:
-        reader.close()
-        owners.close()
+        ledger.change(plan.read_settings())
+    except (OSError, ValueError) as error:
+        log.error("the old limits stay in force: %s", error)  # noqa: TRY400  # it says all
+    except Exception:
+        log.exception("the old limits stay in force")  # no reason to end
+    else:
+        log.info("the limits have been read again")
 
 
 def _raise_descriptor_limit() -> None:
@@ -126,25 +132,33 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _trace(operations: Operations) -> None:
-    """Log each request and its answer. The handlers stay as they are where nobody wants that."""
+def _only_for(owner: Uid, handler: Handler) -> Handler:
+    """Keep all users but *owner* and root out, as allow_root asks for."""
 
-    def traced(name: str, handler: Callable[..., Any]) -> Callable[..., Any]:
-        async def handle(*args: Any) -> Any:  # noqa: ANN401  # whatever pyfuse3 hands over
-            shown = ", ".join(repr(arg) for arg in args if isinstance(arg, int | bytes))
-            try:
-                answer = await handler(*args)
-            except pyfuse3.FUSEError as error:
-                log.debug("%s(%s): %s", name, shown, error)
-                raise
-            # A lookup of nothing is answered without an error.
-            nothing = isinstance(answer, pyfuse3.EntryAttributes) and not answer.st_ino
-            log.debug("%s(%s)%s", name, shown, f": {os.strerror(ENOENT)}" if nothing else "")
-            return answer
+    def handle(request: Request) -> Answer:
+        if request.uid not in (owner, 0):
+            raise Failed(errno.EACCES)
+        return handler(request)
 
-        return handle
+    return handle
 
-    for name in vars(Operations):
-        handler = getattr(operations, name)
-        if inspect.iscoroutinefunction(handler):
-            setattr(operations, name, traced(name, handler))
+
+def _traced(kind: str, handler: Handler) -> Handler:
+    """Log each request, and how it was refused if it was."""
+
+    def handle(request: Request) -> Answer:
+        offset = wire.NAME_OFFSETS.get(kind)
+        name = "" if offset is None else f", {request.name(offset)!r}"
+        said = f"{kind}({request.ino}{name})"
+        try:
+            answer = handler(request)
+        except (Refused, Failed) as error:
+            number = error.errno if isinstance(error, Failed) else ERRNOS[type(error)]
+            log.debug("%s: %s", said, os.strerror(number))
+            raise
+        # A lookup of nothing is answered without an error.
+        nothing = kind == "lookup" and answer == NOTHING
+        log.debug("%s%s", said, f": {os.strerror(errno.ENOENT)}" if nothing else "")
+        return answer
+
+    return handle

@@ -64,10 +64,9 @@ class Account:
     def has_room(self, more_bytes: int) -> bool:
         """Tell whether so many bytes more may be charged."""
         limit = self.limits.max_bytes
-        weight = self.bytes + more_bytes
         if self.held_bytes > limit:
-            weight += self.held_bytes - limit
-        return weight <= limit
+            more_bytes += self.held_bytes - limit
+        return self.bytes + more_bytes <= limit
 
 
 class Payer:
@@ -118,7 +117,8 @@ class Payer:
         user, group = self.user, self.group
         if count > 0 and not (user.has_room(count) and group.has_room(count)):
             raise LimitReached
-        self.charge_bytes(count)
+        user.bytes += count
+        group.bytes += count
 
     def charge_bytes(self, count: int) -> None:
         """Charge *count* bytes, or take them off where it is negative, whatever the limit is."""

@@ -105,11 +105,13 @@ class Queue(Directory[Message]):
 
     def find(self, name: Name) -> Dentry[Message] | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
-        if name == HEAD:
-            return self.oldest
-        if name == TAIL:
-            return self.newest
-        return self._dentries.get(name)
+        dentry = self._dentries.get(name)
+        if dentry is None:
+            if name == HEAD:
+                return self.oldest
+            if name == TAIL:
+                return self.newest
+        return dentry
 
     def end_owner(self, viewer: Uid) -> Uid:
         """Tell whom `head` and `tail` belong to, for the user *viewer*.

@@ -80,12 +80,12 @@ class Tree:
 
     # Names
 
-    def lookup(self, directory: Root | Queue, name: Name, viewer: Uid) -> Inode:
-        """Return what *name* leads to, for the user *viewer* (NotFound, NameTooLong)."""
+    def lookup(self, directory: Root | Queue, name: Name, viewer: Uid) -> Inode | None:
+        """Return what *name* leads to, for the user *viewer*; None for nothing (NameTooLong)."""
         dentry = directory.find(name)
         if dentry is None:
             check_length(name)
-            raise NotFound
+            return None
         if name in RESERVED and isinstance(directory, Queue):
             return self._end(directory, name, viewer)
         assert dentry.inode is not None
@@ -135,11 +135,12 @@ class Tree:
         self.ledger.check_inode()
         mode, lists = _inherited(directory, mode, is_queue=True)
         payer.pay_dir()
-        try:
-            self._pay_xattrs(payer, lists)
-        except Refused:
-            payer.refund_dir()
-            raise
+        if lists:
+            try:
+                self._pay_xattrs(payer, lists)
+            except Refused:
+                payer.refund_dir()
+                raise
         queue = Queue(
             Ino(self._next()),
             name,
@@ -149,7 +150,7 @@ class Tree:
             now_ns,
         )
         self._add(queue)
-        queue.xattrs = lists or None
+        queue.xattrs = lists
         directory.append(Dentry(name, queue, Sequence(queue.ino), payer), now_ns)
         directory.links += 1
         self._owned.setdefault(owner, set()).add(queue)
@@ -191,21 +192,25 @@ class Tree:
         queue = self._queue_for(directory, name)
         if not S_ISREG(mode):
             raise NotPermitted
-        mode, lists = _inherited(queue, mode, is_queue=False)
+        lists = None
+        if queue.xattrs:
+            mode, lists = _inherited(queue, mode, is_queue=False)
         payer = self._pay_name(queue, uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
-        try:
-            self._pay_xattrs(inode_payer, lists)
-        except Refused:
-            payer.refund_file()
-            raise
+        if lists:
+            try:
+                self._pay_xattrs(inode_payer, lists)
+            except Refused:
+                payer.refund_file()
+                raise
         mode = Mode(S_IFREG | S_IMODE(mode))
         mode = self._modes.setdefault(mode, mode)
-        message = Message(Ino(self._next()), mode, inode_payer, now_ns)
+        ino = self._last = self._last + 1
+        message = Message(Ino(ino), mode, inode_payer, now_ns)
         self._add(message)
-        message.xattrs = lists or None
+        message.xattrs = lists
         message.links = 1
-        queue.append(Dentry(name, message, Sequence(message.ino), payer), now_ns)
+        queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
         return message
 
     def link(  # noqa: PLR0913  # the caller and the place, as link(2) has them
@@ -279,7 +284,7 @@ class Tree:
             # Found by its name just before that was removed: it is somebody's again, limit or not.
             message.payer.release_bytes(-_charged_bytes(message))
         message.opens += 1
-        self.hold(message)
+        message.holds += 1
 
     def close(self, message: Message) -> None:
         """Count one open handle fewer."""
@@ -421,12 +426,8 @@ class Tree:
 
     # What keeps an inode in memory
 
-    def hold(self, inode: Inode) -> None:
-        """Count one more lookup or open handle."""
-        inode.holds += 1
-
     def unhold(self, inode: Inode, count: int = 1) -> None:
-        """Count *count* fewer, and free the inode if nothing leads to it any more."""
+        """Count *count* holds fewer, and free the inode if nothing leads to it any more."""
         inode.holds -= count
         if not inode.holds:
             self._free_unused(inode)
@@ -475,8 +476,6 @@ class Tree:
 
     def _pay_xattrs(self, payer: Payer, lists: dict[bytes, bytes]) -> None:
         """Charge the attributes that something is made with (LimitReached, MountFull)."""
-        if not lists:
-            return
         count = attribute_bytes(lists)
         self.ledger.check_stored(count)
         payer.pay_bytes(count)
@@ -538,7 +537,7 @@ class Tree:
             del inode.queue.ends[inode.name, inode.uid, inode.gid]
         elif inode.links:
             return
-        if not isinstance(inode, End):
+        else:
             inode.payer.hold_bytes(-_charged_bytes(inode))
         del self.inodes[inode.ino]
         self.ledger.inodes -= 1
@@ -547,16 +546,16 @@ class Tree:
 
 def _inherited(
     directory: Root | Queue, mode: Mode, *, is_queue: bool
-) -> tuple[Mode, dict[bytes, bytes]]:
-    """Return the mode and the access control lists of what is made with *mode* in *directory*."""
+) -> tuple[Mode, dict[bytes, bytes] | None]:
+    """Return the mode and the lists, if any, of what is made with *mode* in *directory*."""
     default = (directory.xattrs or {}).get(acl.DEFAULT)
     if default is None:
-        return mode, {}
+        return mode, None
     access = acl.Acl.decode(default).inherited(mode)
     lists = {} if access.is_mode else {acl.ACCESS: access.encode()}
     if is_queue:
         lists[acl.DEFAULT] = default
-    return access.mode(mode), lists
+    return access.mode(mode), lists or None
 
 
 def _is_charged(inode: Inode) -> bool:

@@ -2,6 +2,7 @@
 
 from eventfs.queues import acl
 from eventfs.queues.errors import (
+    AlreadyExists,
     AttributeNameTooLong,
     AttributeNotSupported,
     AttributeTooLarge,
@@ -37,6 +38,18 @@ def get(inode: Inode, name: bytes) -> bytes:
     if inode.xattrs is None or name not in inode.xattrs:
         raise NoSuchAttribute
     return inode.xattrs[name]
+
+
+def check_presence(inode: Inode, name: bytes, *, present: bool) -> None:
+    """Make sure that an attribute is there, or that it isn't (AlreadyExists; others as `get`)."""
+    try:
+        get(inode, name)
+    except NoSuchAttribute:
+        if present:
+            raise
+    else:
+        if not present:
+            raise AlreadyExists
 
 
 def names(inode: Inode) -> list[bytes]:

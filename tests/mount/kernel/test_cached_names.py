@@ -78,34 +78,33 @@ def test_a_handle_that_was_only_looked_up_sees_the_links_go(queue: Path) -> None
 
 #: Lets others put a message into the queue before each lookup of `head`, and take it right after.
 RACE = """
-from pyfuse3 import FUSEError
 from eventfs.mount.operations import Operations
-lookup, mknod, unlink = Operations.lookup, Operations.mknod, Operations.unlink
-readlink, getattr_ = Operations.readlink, Operations.getattr
+from eventfs.queues.errors import Refused
+lookup, readlink, getattr_ = Operations.lookup, Operations.readlink, Operations.getattr
 queue = None
-async def fill(self, ctx):
+def fill(self):
     try:
-        await mknod(self, queue, b"message", 0o100644, 0, ctx)
-    except FUSEError:
+        self._tree.create(self._inodes[queue], b"message", 0o100644, 0, 0, 0)
+    except Refused:
         pass
-async def empty(self, ctx):
+def empty(self):
     try:
-        await unlink(self, queue, b"message", ctx)
-    except FUSEError:
+        self._tree.unlink(self._inodes[queue], b"message", 0, 0, 0)
+    except Refused:
         pass
-async def lookup_when_filled(self, parent, name, ctx):
+def lookup_when_filled(self, request):
     global queue
-    if name == b"head":
-        queue = parent
-        await fill(self, ctx)
-    return await lookup(self, parent, name, ctx)
-async def readlink_when_emptied(self, ino, ctx):
-    await empty(self, ctx)
-    return await readlink(self, ino, ctx)
-async def getattr_when_emptied(self, ino, ctx):
-    if queue is not None and ino not in (1, queue):
-        await empty(self, ctx)
-    return await getattr_(self, ino, ctx)
+    if request.name() == b"head":
+        queue = request.ino
+        fill(self)
+    return lookup(self, request)
+def readlink_when_emptied(self, request):
+    empty(self)
+    return readlink(self, request)
+def getattr_when_emptied(self, request):
+    if queue is not None and request.ino not in (1, queue):
+        empty(self)
+    return getattr_(self, request)
 Operations.lookup = lookup_when_filled
 Operations.readlink, Operations.getattr = readlink_when_emptied, getattr_when_emptied
 """

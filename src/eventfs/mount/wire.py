@@ -1,0 +1,243 @@
+"""The kernel's requests and our answers as bytes: FUSE's protocol, version 7.31 (linux/fuse.h).
+
+No more of it than eventfs needs. A request is a header, which `Request` shows, and a body, which
+the handlers in `eventfs.mount.operations` unpack with the structures below; an answer is a header
+and a body, which they pack. All numbers are in the machine's order, without padding of their own.
+"""
+
+import struct
+from collections.abc import Callable, Iterable
+from stat import S_IFMT
+from typing import NewType
+
+from eventfs.queues.inode import Ino
+from eventfs.queues.ledger import Gid, Uid
+from eventfs.queues.names import Name
+from eventfs.queues.queue import Tid
+
+#: A handle's number, which is ours to choose.
+Handle = NewType("Handle", int)
+
+#: The protocol's version: the first one whose INIT has all that is used here. A newer kernel speaks
+#: an older protocol; an older kernel (before 5.2) is refused.
+MAJOR, MINOR = 7, 31
+
+#: What each kind of request is called: as in linux/fuse.h, but for variants of others.
+KINDS = {
+    1: "lookup",
+    2: "forget",
+    3: "getattr",
+    4: "setattr",
+    5: "readlink",
+    6: "symlink",
+    8: "mknod",
+    9: "mkdir",
+    10: "unlink",
+    11: "rmdir",
+    12: "rename",
+    13: "link",
+    14: "open",
+    15: "read",
+    16: "write",
+    17: "statfs",
+    18: "release",
+    20: "fsync",
+    21: "setxattr",
+    22: "getxattr",
+    23: "listxattr",
+    24: "removexattr",
+    25: "flush",
+    27: "opendir",
+    28: "readdir",
+    29: "releasedir",
+    30: "fsyncdir",
+    34: "access",
+    35: "create",
+    36: "interrupt",
+    38: "destroy",
+    39: "ioctl",
+    40: "poll",
+    42: "forget",  # BATCH_FORGET
+    43: "fallocate",
+    44: "readdir",  # READDIRPLUS
+    45: "rename",  # RENAME2
+    46: "lseek",
+    47: "copy_file_range",
+    50: "syncfs",
+    51: "tmpfile",
+    52: "statx",
+}
+
+#: Where the name begins in the body of a request that has one.
+NAME_OFFSETS = {
+    **dict.fromkeys(("lookup", "unlink", "rmdir", "removexattr"), 0),
+    **dict.fromkeys(("mkdir", "link", "setxattr", "getxattr"), 8),
+    **dict.fromkeys(("mknod", "create"), 16),
+}
+
+#: More than any opcode that the kernel sends, given the version.
+OPCODES = 64
+
+
+def kind(opcode: int) -> str:
+    """Name the kind of request."""
+    return KINDS.get(opcode, f"opcode {opcode}")
+
+
+#: The header of a request: length, opcode, number, inode, user, group, thread.
+IN_HEADER = struct.Struct("=IIQQIIII")
+
+#: The header of an answer: length, error (0, or an errno below 0), the request's number. The
+#: notices' is the same, with a code in the place of the error and 0 in that of the number.
+OUT_HEADER = struct.Struct("=IiQ")
+
+_ATTR = "QQQqqqIIIIIIIIII"
+
+#: ino, size, blocks, seconds of atime, mtime, ctime, nanoseconds of them, mode, nlink, uid, gid,
+#: rdev, blksize, flags.
+ATTR = struct.Struct(f"={_ATTR}")
+
+#: What an answer about a name begins with: inode, its generation, seconds for which the name and
+#: the attributes may be remembered, nanoseconds of both. Attributes follow.
+ENTRY_OUT = struct.Struct(f"=QQQQII{_ATTR}")
+
+#: Seconds and nanoseconds for which attributes may be remembered, padding. Attributes follow.
+ATTR_OUT = struct.Struct(f"=QII{_ATTR}")
+
+INIT_IN = struct.Struct("=IIII")
+#: major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
+#: max_pages, map_alignment, flags2, unused.
+INIT_OUT = struct.Struct("=IIIIHHIIHHI28x")
+FORGET_IN = struct.Struct("=Q")
+BATCH_FORGET_IN = struct.Struct("=II")
+FORGET_ONE = struct.Struct("=QQ")
+MKNOD_IN = struct.Struct("=IIII")  # mode, device, umask
+MKDIR_IN = struct.Struct("=II")  # mode, umask
+LINK_IN = struct.Struct("=Q")
+OPEN_IN = struct.Struct("=II")  # flags
+OPEN_OUT = struct.Struct("=QII")  # handle, flags
+CREATE_IN = struct.Struct("=IIII")  # flags, mode, umask
+READ_IN = struct.Struct("=QQIIQII")  # handle, offset, size
+WRITE_IN = READ_IN
+WRITE_OUT = struct.Struct("=II")  # size
+RELEASE_IN = struct.Struct("=Q")  # handle
+#: Which are given, padding, handle, size, lock owner, seconds of atime, mtime, ctime, nanoseconds
+#: of them, mode, unused, user, group, unused.
+SETATTR_IN = struct.Struct("=IIQQQqqqIIIIIIII")
+SETXATTR_IN = struct.Struct("=II")  # size, flags
+GETXATTR_IN = struct.Struct("=II")  # size
+GETXATTR_OUT = struct.Struct("=II")  # size
+#: blocks, bfree, bavail, files, ffree, bsize, namelen, frsize.
+STATFS_OUT = struct.Struct("=QQQQQIII28x")
+DIRENT = struct.Struct("=QQII")  # inode, place, length of the name, type
+
+# Which fields SETATTR_IN gives.
+FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_ATIME, FATTR_MTIME = 1, 2, 4, 8, 16, 32
+FATTR_ATIME_NOW, FATTR_MTIME_NOW = 128, 256
+
+# The flags of OPEN_OUT.
+FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE = 1, 2
+
+# The flags of setxattr(2).
+XATTR_CREATE, XATTR_REPLACE = 1, 2
+
+# The codes of notices.
+NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY, NOTIFY_STORE, NOTIFY_DELETE = 2, 3, 4, 6
+INVAL_INODE_OUT = struct.Struct("=Qqq")  # inode, offset, length
+INVAL_ENTRY_OUT = struct.Struct("=QII")  # directory, length of the name
+DELETE_OUT = struct.Struct("=QQII")  # directory, inode, length of the name
+STORE_OUT = struct.Struct("=QQII")  # inode, offset, size
+
+# What INIT agrees upon.
+_ASYNC_READ, _ATOMIC_O_TRUNC, _BIG_WRITES, _DONT_MASK = 1 << 0, 1 << 3, 1 << 5, 1 << 6
+_AUTO_INVAL_DATA, _DO_READDIRPLUS, _ASYNC_DIO = 1 << 12, 1 << 13, 1 << 15
+_POSIX_ACL, _MAX_PAGES = 1 << 20, 1 << 22
+
+#: What is asked of the kernel: O_TRUNC with open instead of a request of its own; the umask, which
+#: is ours to apply, since an inherited access control list replaces it (acl(5)); listings with
+#: attributes.
+FLAGS = (
+    _ASYNC_READ
+    | _ATOMIC_O_TRUNC
+    | _BIG_WRITES
+    | _DONT_MASK
+    | _AUTO_INVAL_DATA
+    | _DO_READDIRPLUS
+    | _ASYNC_DIO
+    | _POSIX_ACL
+    | _MAX_PAGES
+)
+
+#: The most that a request may write, in bytes: 256 pages, the kernel's own limit.
+MAX_WRITE_BYTES = 1 << 20
+_MAX_PAGES_COUNT = 256
+
+#: Room for any request: one that writes the most, and its headers.
+REQUEST_BYTES = MAX_WRITE_BYTES + 4096
+
+#: Where the body of a request begins, and where the content of one that writes.
+BODY = IN_HEADER.size
+WRITE_DATA = BODY + WRITE_IN.size
+
+
+#: An answer's body, or None where there is none to be sent.
+Answer = bytes | memoryview | None
+
+
+class Request:
+    """The request that is being answered; there is one at a time, so one object serves all.
+
+    `tid` is the calling thread's id, 0 where our pid namespace doesn't have it.
+    """
+
+    __slots__ = ("buffers", "gid", "ino", "length", "tid", "uid", "view")
+
+    ino: Ino
+    uid: Uid
+    gid: Gid
+    tid: Tid
+    #: The bytes of the whole request.
+    length: int
+
+    def __init__(self) -> None:
+        """Make room for any request."""
+        #: Where the request is read into, as readv(2) takes it.
+        self.buffers = [bytearray(REQUEST_BYTES)]
+        self.view = memoryview(self.buffers[0])
+
+    def rest(self, offset: int) -> bytes:
+        """Return what follows the first *offset* bytes of the body."""
+        return self.view[BODY + offset : self.length].tobytes()
+
+    def name(self, offset: int = 0) -> Name:
+        """Return the name that follows the first *offset* bytes of the body, to its end."""
+        return Name(self.view[BODY + offset : self.length - 1].tobytes())
+
+    def forgotten(self) -> Iterable[tuple[Ino, int]]:
+        """Return the inodes of FORGET or BATCH_FORGET, and how many lookups are taken back."""
+        if self.ino:
+            return ((self.ino, *FORGET_IN.unpack_from(self.view, BODY)),)
+        return FORGET_ONE.iter_unpack(self.view[BODY + BATCH_FORGET_IN.size : self.length])
+
+
+#: What answers a request.
+Handler = Callable[[Request], Answer]
+
+
+def init_out(minor: int, max_readahead: int) -> bytes:
+    """Answer INIT."""
+    return INIT_OUT.pack(
+        MAJOR, min(minor, MINOR), max_readahead, FLAGS, 0, 0, MAX_WRITE_BYTES, 1,
+        _MAX_PAGES_COUNT, 0, 0,
+    )  # fmt: skip
+
+
+def direntplus_bytes(name: Name) -> int:
+    """Return how long a line of a listing is."""
+    return ENTRY_OUT.size + DIRENT.size + -(-len(name) // 8) * 8
+
+
+def direntplus(entry: bytes, ino: Ino, mode: int, name: Name, place: int) -> bytes:
+    """Return a line of a listing: what a lookup of the name would answer, and the name."""
+    padding = bytes(-len(name) % 8)
+    return entry + DIRENT.pack(ino, place, len(name), S_IFMT(mode) >> 12) + name + padding
