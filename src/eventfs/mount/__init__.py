@@ -3,8 +3,11 @@
 - `operations`: requests in, answers out; no rules, those are in `eventfs.queues`
 - `errnos`: which errno each refusal is
 - `owners`: which process made a queue, and when it dies; all that is specific to one system
-- `reader`: the event loop behind pyfuse3
-- `notifier`: what the kernel is told that it didn't ask for
+- `wire`: the kernel's requests and our answers as bytes
+- `connection`: the descriptor that they come through, and what the kernel is told unasked
+- `reader`: the loop that reads requests and has them answered
+- `notifier`: the thread that tells the kernel which names are gone
+- `memory`: what is done with memory that was freed
 - `lifeline`: what becomes of those who wait when the daemon is killed
 - `mounting`: how the mount comes to be, and goes
 - `session`: from mounting to unmounting

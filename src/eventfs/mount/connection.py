@@ -29,14 +29,14 @@ class Connection:
         # A kernel that speaks a newer major version asks again when it has seen ours.
         while major != wire.MAJOR:
             os.readv(self.fd, request.buffers)
-            _, _, unique, *_ = wire.IN_HEADER.unpack_from(request.view)
-            major, minor, max_readahead, _ = wire.INIT_IN.unpack_from(request.view, wire.BODY)
+            _, _, unique, *_ = wire.IN_HEADER.unpack_from(request.buffers[0])
+            major, minor, max_readahead, _ = wire.INIT_IN.unpack_from(request.body)
             if (major, minor) < (wire.MAJOR, wire.MINOR):
                 raise KernelTooOld(
                     f"this kernel speaks version {major}.{minor} of FUSE, and eventfs needs"
                     f" {wire.MAJOR}.{wire.MINOR}: use Linux 5.3 or newer"
                 )
-            answer = wire.init_out(minor, max_readahead)
+            answer = wire.init_out(max_readahead)
             os.write(
                 self.fd,
                 wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(answer), 0, unique) + answer,

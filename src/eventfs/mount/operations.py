@@ -27,14 +27,15 @@ import contextlib
 import errno
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from os import O_ACCMODE, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY
 from stat import S_ISVTX
+from time import time_ns
 from typing import cast
 
-from eventfs.mount import wire
+from eventfs.mount import memory, wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
@@ -128,7 +129,7 @@ class Operations:
 
     def _bury(self, owners: Iterable[Owner]) -> None:
         """Let the queues of dead processes vanish, from the tree and from the kernel."""
-        now_ns = time.time_ns()
+        now_ns = time_ns()
         try:
             vanished = []
             for owner in owners:
@@ -159,7 +160,7 @@ class Operations:
         return NOTHING if inode is None else self._entry(inode)
 
     def mkdir(self, request: Request) -> bytes:
-        mode, umask = wire.MKDIR_IN.unpack_from(request.buffers[0], wire.BODY)
+        mode, umask = wire.MKDIR_IN.unpack_from(request.body)
         name = request.name(wire.MKDIR_IN.size)
         directory = self._directories[request.ino]
         try:
@@ -182,7 +183,7 @@ class Operations:
                 request.uid,
                 request.gid,
                 owner,
-                time.time_ns(),
+                time_ns(),
             )
         finally:
             self._unwatch_unless_needed(owner)
@@ -190,26 +191,26 @@ class Operations:
 
     def rmdir(self, request: Request) -> bytes:
         directory = self._directories[request.ino]
-        queue = self._tree.rmdir(directory, request.name(), time.time_ns())
+        queue = self._tree.rmdir(directory, request.name(), time_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
         return b""
 
     def create(self, request: Request) -> bytes:
-        flags, mode, umask, _ = wire.CREATE_IN.unpack_from(request.buffers[0], wire.BODY)
+        flags, mode, umask, _ = wire.CREATE_IN.unpack_from(request.body)
         try:
             message = self._make(request, request.name(wire.CREATE_IN.size), mode, umask)
         except AlreadyExists:
-            if flags & os.O_EXCL:
+            if flags & O_EXCL:
                 raise
             # Made by somebody else since the kernel looked, so the kernel has checked no right to
             # it: it must look again.
             raise Stale from None
-        mappable = flags & os.O_ACCMODE != os.O_WRONLY
+        mappable = flags & O_ACCMODE != O_WRONLY
         return self._entry(message) + self._open(message, flags, bypass=not mappable)
 
     def mknod(self, request: Request) -> bytes:
-        mode, _, umask, _ = wire.MKNOD_IN.unpack_from(request.buffers[0], wire.BODY)
+        mode, _, umask, _ = wire.MKNOD_IN.unpack_from(request.body)
         return self._entry(self._make(request, request.name(wire.MKNOD_IN.size), mode, umask))
 
     def symlink(self, _request: Request) -> bytes:
@@ -219,20 +220,20 @@ class Operations:
         raise Failed(errno.EPERM)
 
     def link(self, request: Request) -> bytes:
-        (ino,) = wire.LINK_IN.unpack_from(request.buffers[0], wire.BODY)
+        (ino,) = wire.LINK_IN.unpack_from(request.body)
         message = self._tree.link(
             self._existing(ino, request),
             self._directories[request.ino],
             request.name(wire.LINK_IN.size),
             request.uid,
             request.gid,
-            time.time_ns(),
+            time_ns(),
         )
         return self._entry(message)
 
     def unlink(self, request: Request) -> bytes:
         queue, name = self._directories[request.ino], request.name()
-        gone, message = self._tree.unlink(queue, name, request.uid, request.tid, time.time_ns())
+        gone, message = self._tree.unlink(queue, name, request.uid, request.tid, time_ns())
         if gone != name and message.holds:
             self._invalidate_attributes(message)
             self._notifier.popped(request.ino, gone, message)
@@ -254,11 +255,11 @@ class Operations:
         return wire.OPEN_OUT.pack(self._last_listing, 0, 0)
 
     def readdir(self, request: Request) -> bytes:
-        fh, start, size, *_ = wire.READ_IN.unpack_from(request.buffers[0], wire.BODY)
+        fh, start, size, *_ = wire.READ_IN.unpack_from(request.body)
         directory, viewer = self._listings[fh]
         self._bury_all_in(directory)
         if not self._noatime:
-            directory.touch_read(time.time_ns())
+            directory.touch_read(time_ns())
         lines: list[bytes] = []
         for name, inode, place in self._tree.entries(directory, start, viewer):
             size -= wire.direntplus_bytes(name)
@@ -270,7 +271,7 @@ class Operations:
         return b"".join(lines)
 
     def releasedir(self, request: Request) -> bytes:
-        (fh,) = wire.RELEASE_IN.unpack_from(request.buffers[0], wire.BODY)
+        (fh,) = wire.RELEASE_IN.unpack_from(request.body)
         directory, _ = self._listings.pop(fh)
         self._tree.unhold(directory)
         return b""
@@ -278,30 +279,32 @@ class Operations:
     # Content. A message's handle tells whether it writes past the cache.
 
     def open(self, request: Request) -> bytes:
-        flags, _ = wire.OPEN_IN.unpack_from(request.buffers[0], wire.BODY)
+        flags, _ = wire.OPEN_IN.unpack_from(request.body)
         message = self._messages[request.ino]
-        if flags & os.O_TRUNC:
-            self._tree.truncate(message, 0, time.time_ns())
+        if flags & O_TRUNC:
+            self._tree.truncate(message, 0, time_ns())
         self._tree.sightings.opened(request.tid, message)
         bypass = request.ino in self._bypassing
-        if not message.opens and not bypass and flags & os.O_ACCMODE != os.O_WRONLY:
+        if not message.opens and not bypass and flags & O_ACCMODE != O_WRONLY:
             self._store(message)
         return self._open(message, flags, bypass=bypass)
 
     def read(self, request: Request) -> bytes | memoryview:
-        _, offset, length, *_ = wire.READ_IN.unpack_from(request.buffers[0], wire.BODY)
+        _, offset, length, *_ = wire.READ_IN.unpack_from(request.body)
         message = self._messages[request.ino]
-        now_ns = message.atime_ns if self._noatime else time.time_ns()
+        now_ns = message.atime_ns if self._noatime else time_ns()
         return message.read(offset, length, now_ns)
 
     def write(self, request: Request) -> bytes:
-        _, offset, *_ = wire.WRITE_IN.unpack_from(request.buffers[0], wire.BODY)
+        _, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
         data = request.rest(wire.WRITE_IN.size)
-        written = self._tree.write(self._messages[request.ino], offset, data, time.time_ns())
+        if len(data) >= wire.LARGE_BYTES:
+            memory.keep_freed()
+        written = self._tree.write(self._messages[request.ino], offset, data, time_ns())
         return wire.WRITE_OUT.pack(written, 0)
 
     def release(self, request: Request) -> bytes:
-        (bypasses,) = wire.RELEASE_IN.unpack_from(request.buffers[0], wire.BODY)
+        (bypasses,) = wire.RELEASE_IN.unpack_from(request.body)
         ino = request.ino
         if bypasses:
             self._bypassing[ino] -= 1
@@ -319,10 +322,10 @@ class Operations:
         (
             *(valid, _, _, size, _, atime_s, mtime_s, _, atime_ns, mtime_ns, _, mode, _, uid, gid),
             _,
-        ) = wire.SETATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        ) = wire.SETATTR_IN.unpack_from(request.body)
         inode = self._existing(request.ino, request)
         self._tree.check_changeable(inode)
-        now_ns = time.time_ns()
+        now_ns = time_ns()
         if valid & wire.FATTR_SIZE:
             self._tree.truncate(self._messages[inode.ino], size, now_ns)
         if valid & (wire.FATTR_UID | wire.FATTR_GID):
@@ -349,32 +352,32 @@ class Operations:
         return self._attributes(inode)
 
     def getxattr(self, request: Request) -> bytes:
-        (size, _) = wire.GETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        (size, _) = wire.GETXATTR_IN.unpack_from(request.body)
         name = request.name(wire.GETXATTR_IN.size)
         if name == REQUESTS and request.ino == ROOT_INO:
             return _sized(self._counted(), size)
         return _sized(xattrs.get(self._existing(request.ino, request), name), size)
 
     def setxattr(self, request: Request) -> bytes:
-        size, flags = wire.SETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
-        rest = request.rest(wire.SETXATTR_IN.size)
+        size, flags = wire.SETXATTR_IN.unpack_from(request.body)
+        rest = bytes(request.rest(wire.SETXATTR_IN.size))
         name, value = rest[: len(rest) - size - 1], rest[len(rest) - size :]
         if name == REQUESTS and request.ino == ROOT_INO:
             raise Failed(errno.EPERM)
         inode = self._existing(request.ino, request)
         if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
-        self._tree.set_xattr(inode, name, value, time.time_ns(), request.tid)
+        self._tree.set_xattr(inode, name, value, time_ns(), request.tid)
         return b""
 
     def listxattr(self, request: Request) -> bytes:
-        (size, _) = wire.GETXATTR_IN.unpack_from(request.buffers[0], wire.BODY)
+        (size, _) = wire.GETXATTR_IN.unpack_from(request.body)
         names = xattrs.names(self._existing(request.ino, request))
         return _sized(b"".join(name + b"\0" for name in names), size)
 
     def removexattr(self, request: Request) -> bytes:
         inode = self._existing(request.ino, request)
-        vanished = self._tree.remove_xattr(inode, request.name(), time.time_ns())
+        vanished = self._tree.remove_xattr(inode, request.name(), time_ns())
         if vanished is not None:
             self._announce([vanished])
         return b""
@@ -414,7 +417,7 @@ class Operations:
     def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
         directory = self._directories[request.ino]
         mode = _masked(directory, mode, umask)
-        return self._tree.create(directory, name, mode, request.uid, request.gid, time.time_ns())
+        return self._tree.create(directory, name, mode, request.uid, request.gid, time_ns())
 
     def _entry(self, inode: Inode) -> bytes:
         """Answer a lookup, which the inode counts."""
@@ -446,7 +449,7 @@ class Operations:
 
     def _open(self, message: Message, flags: int, *, bypass: bool) -> bytes:
         """Open a handle, past the page cache or not."""
-        writes_past = bypass and flags & os.O_ACCMODE != os.O_RDONLY
+        writes_past = bypass and flags & O_ACCMODE != O_RDONLY
         if writes_past:
             self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
         self._tree.open(message)
@@ -463,7 +466,7 @@ class Operations:
         if not 0 < size <= STORE_BYTES or ino in self._stored:
             return
         self._stored.add(ino)
-        now_ns = message.atime_ns if self._noatime else time.time_ns()
+        now_ns = message.atime_ns if self._noatime else time_ns()
         with contextlib.suppress(OSError):  # then it asks
             self._connection.store(ino, message.read(0, size, now_ns))
 

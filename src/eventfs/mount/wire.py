@@ -175,6 +175,10 @@ _MAX_PAGES_COUNT = 256
 #: Room for any request: one that writes the most, and its headers.
 REQUEST_BYTES = MAX_WRITE_BYTES + 4096
 
+#: From how many bytes on content is taken as a bytearray, which grows in place: where a client's
+#: buffer doesn't begin with a page, the kernel sends 1 MiB in two requests.
+LARGE_BYTES = 1 << 16
+
 #: Where the body of a request begins, and where the content of one that writes.
 BODY = IN_HEADER.size
 WRITE_DATA = BODY + WRITE_IN.size
@@ -190,7 +194,7 @@ class Request:
     `tid` is the calling thread's id, 0 where our pid namespace doesn't have it.
     """
 
-    __slots__ = ("buffers", "gid", "ino", "length", "tid", "uid", "view")
+    __slots__ = ("body", "buffers", "gid", "ino", "length", "tid", "uid")
 
     ino: Ino
     uid: Uid
@@ -203,31 +207,33 @@ class Request:
         """Make room for any request."""
         #: Where the request is read into, as readv(2) takes it.
         self.buffers = [bytearray(REQUEST_BYTES)]
-        self.view = memoryview(self.buffers[0])
+        #: What follows the header, and room behind it.
+        self.body = memoryview(self.buffers[0])[BODY:]
 
-    def rest(self, offset: int) -> bytes:
+    def rest(self, offset: int) -> bytes | bytearray:
         """Return what follows the first *offset* bytes of the body."""
-        return self.view[BODY + offset : self.length].tobytes()
+        rest = self.body[offset : self.length - BODY]
+        return rest.tobytes() if len(rest) < LARGE_BYTES else bytearray(rest)
 
     def name(self, offset: int = 0) -> Name:
         """Return the name that follows the first *offset* bytes of the body, to its end."""
-        return Name(self.view[BODY + offset : self.length - 1].tobytes())
+        return Name(self.body[offset : self.length - BODY - 1].tobytes())
 
     def forgotten(self) -> Iterable[tuple[Ino, int]]:
         """Return the inodes of FORGET or BATCH_FORGET, and how many lookups are taken back."""
         if self.ino:
-            return ((self.ino, *FORGET_IN.unpack_from(self.view, BODY)),)
-        return FORGET_ONE.iter_unpack(self.view[BODY + BATCH_FORGET_IN.size : self.length])
+            return ((self.ino, *FORGET_IN.unpack_from(self.body)),)
+        return FORGET_ONE.iter_unpack(self.body[BATCH_FORGET_IN.size : self.length - BODY])
 
 
 #: What answers a request.
 Handler = Callable[[Request], Answer]
 
 
-def init_out(minor: int, max_readahead: int) -> bytes:
+def init_out(max_readahead: int) -> bytes:
     """Answer INIT."""
     return INIT_OUT.pack(
-        MAJOR, min(minor, MINOR), max_readahead, FLAGS, 0, 0, MAX_WRITE_BYTES, 1,
+        MAJOR, MINOR, max_readahead, FLAGS, 0, 0, MAX_WRITE_BYTES, 1,
         _MAX_PAGES_COUNT, 0, 0,
     )  # fmt: skip
 

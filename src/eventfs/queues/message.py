@@ -81,7 +81,7 @@ class Message(Inode):
             return dense + Sparse().growth_bytes(offset, length)
         return max(0, end - len(content))
 
-    def write(self, offset: int, data: bytes, now_ns: int) -> int:
+    def write(self, offset: int, data: bytes | bytearray, now_ns: int) -> int:
         """Store *data* at *offset*, all of it; return its length (errors as for `growth_bytes`)."""
         length = len(data)
         end = offset + length
@@ -109,7 +109,7 @@ class Message(Inode):
         self.drop_set_id()
         self.mtime_ns = self.ctime_ns = now_ns
 
-    def _store(self, offset: int, data: bytes) -> None:
+    def _store(self, offset: int, data: bytes | bytearray) -> None:
         content = self._content
         if not isinstance(content, Sparse) and offset - len(content) > CHUNK_BYTES:
             dense, content = content, Sparse()

@@ -1,5 +1,6 @@
 """A queue: a directory of messages with `head`, `tail` and an owner."""
 
+from collections.abc import Collection
 from stat import S_IFLNK, S_ISVTX
 from typing import NamedTuple, NewType
 
@@ -50,9 +51,9 @@ class Sightings:
         """Return what a thread has opened through a link."""
         return self._by_key.get(key)
 
-    def of(self, dentry: Dentry[Message]) -> list[tuple[Tid, Name]]:
+    def of(self, dentry: Dentry[Message]) -> Collection[tuple[Tid, Name]]:
         """Return who has opened a message, through which links."""
-        return list(self._by_dentry.get(dentry, ()))
+        return self._by_dentry.get(dentry, ())
 
     def add(self, key: tuple[Tid, Name], sighting: Sighting) -> None:
         """Keep a sighting, instead of the oldest if there are too many."""

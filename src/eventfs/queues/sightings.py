@@ -92,6 +92,8 @@ class Watch:
     def unlinked(self, tid: Tid, queue: Queue, dentry: Dentry[Message]) -> None:
         """Note that a thread has unlinked a message: for itself, and for those it works with."""
         seen = queue.sightings.of(dentry)
+        if not seen:
+            return
         own = [key for key in seen if key[0] == tid]
         for key in own or [key for key in seen if self._threads.same_process(tid, key[0])]:
             queue.sightings.drop(key)

@@ -293,7 +293,7 @@ class Tree:
             self._refund_unused(message)
         self.unhold(message)
 
-    def write(self, message: Message, offset: int, data: bytes, now_ns: int) -> int:
+    def write(self, message: Message, offset: int, data: bytes | bytearray, now_ns: int) -> int:
         """Write all of *data*, or nothing (FileTooLarge, LimitReached, MountFull)."""
         stored = message.growth_bytes(offset, len(data))
         if stored:
