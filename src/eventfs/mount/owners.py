@@ -27,7 +27,7 @@ _CAP_FOWNER = 3
 _CAP_FSETID = 4
 
 #: Deaths fetched by one system call; more are fetched by the next.
-_BATCH = 64
+_BATCH = 1024
 
 
 class CallerUnseen(Exception):
@@ -219,11 +219,9 @@ class PidfdOwners:
 
     def deaths(self) -> list[Owner]:
         """See Owners."""
-        dead = []
+        dead: list[Owner] = []
         while events := self._epoll.poll(0, _BATCH):
-            for pidfd, _ in events:
-                self._epoll.unregister(pidfd)
-                dead.append(Owner(pidfd))
+            dead += [Owner(pidfd) for pidfd, _ in events]
         return dead
 
     def close(self) -> None:
@@ -238,7 +236,8 @@ class PidfdOwners:
             return known
         pidfd = os.pidfd_open(pid)
         try:
-            self._epoll.register(pidfd, select.EPOLLIN)
+            # Each death is told once.
+            self._epoll.register(pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         except OSError:
             os.close(pidfd)
             raise

@@ -31,7 +31,7 @@ from eventfs.mount import wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.owners import Owners
-from eventfs.queues.errors import Refused
+from eventfs.queues.errors import LimitReached, MountFull, Refused
 from eventfs.queues.queue import Owner
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,9 @@ class Server(Protocol):
     def owners_died(self, owners: list[Owner]) -> None:
         """Take deaths, and let the queues of some of the dead vanish."""
 
+    def bury_all(self) -> None:
+        """Let the queues of all dead owners vanish."""
+
     def settle(self, request: wire.Request, opcode: int) -> None:
         """Let vanish first what a request is about."""
 
@@ -116,9 +119,7 @@ class Reader:
     def run(self) -> None:
         """Answer requests until the end."""
         while not self.ended:
-            # While thousands of dead are dealt with, others' requests are answered in between.
-            more = self.answer(1 if self._server.dead else BETWEEN_LOOKS)
-            events = [] if more else self.wait()
+            events = [] if self.answer(BETWEEN_LOOKS) else self.wait()
             if events != self._only_a_request:
                 self.look(events)
 
@@ -210,8 +211,7 @@ class Reader:
                     server.settle(request, opcode)
                 answer = handlers[opcode](request)
             except Exception as error:  # noqa: BLE001  # it is logged there
-                self._refuse(opcode, unique, error)
-                continue
+                answer = self._refuse(opcode, unique, error)
             if answer is None:
                 continue
             length = _HEADER_BYTES + len(answer)
@@ -225,11 +225,19 @@ class Reader:
                     raise
         return True
 
-    def _refuse(self, opcode: int, unique: int, error: Exception) -> None:
-        """Answer with an errno.
+    def _refuse(self, opcode: int, unique: int, error: Exception) -> wire.Answer:
+        """Answer with an errno, unless it is time to try again: then return the answer.
 
-        A refusal has one. Anything unexpected is logged and answered EIO.
+        A refusal has an errno. Anything unexpected is logged and answered EIO.
         """
+        server = self._server
+        if server.dead and isinstance(error, LimitReached | MountFull):
+            # What the dead had counts no more.
+            server.bury_all()
+            try:
+                return server.handlers[opcode](self._request)
+            except Exception as still:  # noqa: BLE001  # as above
+                error = still
         if isinstance(error, Refused):
             number = ERRNOS[type(error)]
         elif isinstance(error, Failed):
@@ -241,3 +249,4 @@ class Reader:
             number = errno.EIO
         with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
             write(self._fuse_fd, _pack_header(_HEADER_BYTES, -number, unique))
+        return None
