@@ -42,6 +42,7 @@ class FakeThreads:
         self.may_act_for: Callable[[int, Uid, Gid], bool] = lambda _tid, _uid, _gid: False
         self.starts_ns: dict[int, int] = {}
         self.processes: dict[int, int] = {}
+        self.groups_of: dict[int, frozenset[int]] = {}
 
     def now_ns(self) -> int:
         self.clock_ns += 1
@@ -54,6 +55,16 @@ class FakeThreads:
         return self.processes.get(one, one) == self.processes.get(other, other)
 
     def in_group(self, tid: int, uid: Uid, gid: Gid) -> bool:
+        return self.may_act_for(tid, uid, gid)
+
+    def umask(self, tid: int) -> int:
+        del tid
+        return 0o022
+
+    def groups(self, tid: int) -> frozenset[int]:
+        return self.groups_of.get(tid, frozenset())
+
+    def reads_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
         return self.may_act_for(tid, uid, gid)
 
     def owns_all(self, tid: int, uid: Uid, gid: Gid) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 import eventfs.queues
 from eventfs.queues.errors import Refused
+from eventfs.queues.message import Message
 from eventfs.queues.queue import MAX_SIGHTINGS, Owner, Queue, Tid
 from eventfs.queues.tree import Tree
 from tests.queues.making import (
@@ -172,7 +173,7 @@ def open_head(tree: Tree, queue: Queue, tid: Tid) -> None:
     link = end(tree, queue, b"head")
     tree.sightings.follow(tid, link)
     message = link.dentry(tid).inode
-    assert message is not None
+    assert isinstance(message, Message)
     tree.sightings.opened(tid, message)
 
 

@@ -212,7 +212,7 @@ def test_who_opens_a_message_by_its_name_has_not_opened_it_through_a_link(
 ) -> None:
     assert queue.oldest is not None
     message = queue.oldest.inode
-    assert message is not None
+    assert isinstance(message, Message)
     tree.sightings.opened(ONE, message)
     unlink(tree, queue, b"a", tid=OTHER)
     unlink(tree, queue, b"head", tid=ONE)
@@ -224,7 +224,7 @@ def test_who_read_the_link_and_then_opened_another_message_has_not_opened_throug
 ) -> None:
     first = read_link(tree, queue, ONE)
     assert queue.newest is not None
-    assert queue.newest.inode is not None
+    assert isinstance(queue.newest.inode, Message)
     tree.sightings.opened(ONE, queue.newest.inode)
     # Not even when it opens that one later: it may have done so by its name.
     tree.sightings.opened(ONE, first)

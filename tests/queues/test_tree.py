@@ -143,12 +143,12 @@ def test_the_ports_names_are_reserved(tree: Tree, queue: Queue, add: Adder, name
 
 
 @pytest.mark.parametrize("name", [b".pipe", b".lines"])
-@pytest.mark.usefixtures("message")
-def test_the_ports_are_not_there_yet(tree: Tree, queue: Queue, name: bytes) -> None:
-    with pytest.raises(NotFound):
-        lookup(tree, queue, name)
-    with pytest.raises(NotFound):
+def test_the_ports_are_always_there_and_stay(tree: Tree, queue: Queue, name: bytes) -> None:
+    port = lookup(tree, queue, name)
+    with pytest.raises(NotPermitted):
         unlink(tree, queue, name)
+    assert lookup(tree, queue, name) is port
+    assert len(queue) == 0
 
 
 @pytest.mark.parametrize("name", [b"Head", b"head ", b"heads", b".pip", b".hidden", b"\xff\n"])

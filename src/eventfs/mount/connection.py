@@ -66,6 +66,10 @@ class Connection:
         """Put content into the kernel's page cache; it takes the pages' locks."""
         self._notify(wire.NOTIFY_STORE, wire.STORE_OUT.pack(ino, 0, len(content), 0), content)
 
+    def wake(self, handle: int) -> None:
+        """Have those who poll a handle look again; by the number that the kernel gave it."""
+        self._notify(wire.NOTIFY_POLL, wire.POLL_WAKEUP_OUT.pack(handle))
+
     def _notify(self, code: int, head: bytes, content: bytes | memoryview = b"") -> None:
         length = wire.OUT_HEADER.size + len(head) + len(content)
         os.writev(self.fd, (wire.OUT_HEADER.pack(length, code, 0) + head, content))

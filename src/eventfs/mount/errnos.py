@@ -34,6 +34,11 @@ ERRNOS: dict[type[errors.Refused], int] = {
     errors.NoRoomForAttribute: errno.ENOSPC,
     # lchown(3p): the file system doesn't support it for a link. `chown -R` goes on after that.
     errors.LinkUnchangeable: errno.EOPNOTSUPP,
+    # As System V's message queues answer where the queue is removed (msgop(2)).
+    errors.QueueGone: errno.EIDRM,
+    errors.MessageTooLong: errno.EMSGSIZE,
+    errors.FollowsItself: errno.ELOOP,
+    errors.MayNotFollow: errno.EACCES,
     errors.BadAcl: errno.EINVAL,
     errors.NoDefaultAcl: errno.EACCES,
     errors.LimitReached: errno.EDQUOT,

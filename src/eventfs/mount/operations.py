@@ -27,6 +27,7 @@ import contextlib
 import errno
 import logging
 import os
+import select
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -40,6 +41,7 @@ from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
+from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
 from eventfs.queues import acl, xattrs
 from eventfs.queues.errors import AlreadyExists, NotFound, Stale
@@ -47,7 +49,8 @@ from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
-from eventfs.queues.queue import End, Owner, Queue, Root
+from eventfs.queues.ports import Taken
+from eventfs.queues.queue import End, Owner, Port, Queue, Root, View
 from eventfs.queues.tree import ROOT_INO, Tree, Vanished
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,9 @@ REQUESTS = b"user.eventfs_requests"
 #: less time than the eight requests by which the kernel would read it.
 STORE_BYTES = 1024 * 1024
 
+#: What a message is always ready for, as any regular file (poll(2)).
+ALWAYS = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
+
 _SECOND_NS = 10**9
 
 #: The answer to a lookup of nothing; the same to the kernel as ENOENT.
@@ -83,7 +89,7 @@ class Operations:
     Each returns the answer's body, or None where the kernel expects no answer.
     """
 
-    def __init__(  # all that handlers use
+    def __init__(
         self,
         tree: Tree,
         owners: Owners,
@@ -115,6 +121,9 @@ class Operations:
         # A directory's handle: what it lists, and for whom.
         self._listings: dict[Handle, tuple[Root | Queue, Uid]] = {}
         self._last_listing = Handle(0)
+        self.ports = Ports(tree, connection, self._ports_used)
+        #: Those who wait for room in a queue.
+        self.short = self.ports.short
         # Messages whose content the kernel was given, as long as it knows them.
         self._stored: set[Ino] = set()
 
@@ -144,6 +153,10 @@ class Operations:
         except Exception:
             # Nobody waits for an answer, and the requests that wait must have theirs.
             log.exception("the death of an owner wasn't dealt with")
+
+    def look_for_room(self) -> None:
+        """Wake those who wait for room that there is by now."""
+        self.ports.look_for_room()
 
     def settle(self, request: Request, opcode: int) -> None:
         """Let vanish first what a request is about: by its number, or by its name in the root."""
@@ -238,9 +251,8 @@ class Operations:
     def unlink(self, request: Request) -> bytes:
         queue, name = self._directories[request.ino], request.name()
         gone, message = self._tree.unlink(queue, name, request.uid, request.tid, time_ns())
-        if gone != name and message.holds:
-            self._invalidate_attributes(message)
-            self._notifier.popped(request.ino, gone, message)
+        if gone != name:
+            self._popped(queue.ino, gone, message)
         return b""
 
     def readlink(self, request: Request) -> bytes:
@@ -280,11 +292,19 @@ class Operations:
         self._tree.unhold(directory)
         return b""
 
-    # Content. A message's handle tells whether it writes past the cache.
+    def poll(self, request: Request) -> bytes:
+        fh, *_ = wire.POLL_IN.unpack_from(request.body)
+        if fh < FIRST_HANDLE:
+            return wire.POLL_OUT.pack(ALWAYS, 0)
+        return self.ports.poll(fh, request)
+
+    # Content. A message's handle is 1 where it writes past the cache, else 0.
 
     def open(self, request: Request) -> bytes:
         flags, _ = wire.OPEN_IN.unpack_from(request.body)
         message = self._messages[request.ino]
+        if isinstance(message, Port):
+            return self.ports.open(message, flags, request)
         if flags & O_TRUNC:
             self._tree.truncate(message, 0, time_ns())
         self._tree.sightings.opened(request.tid, message)
@@ -294,13 +314,17 @@ class Operations:
         return self._open(message, flags, bypass=bypass)
 
     def read(self, request: Request) -> bytes | memoryview:
-        _, offset, length, *_ = wire.READ_IN.unpack_from(request.body)
+        fh, offset, length, *_ = wire.READ_IN.unpack_from(request.body)
+        if fh >= FIRST_HANDLE:
+            return self.ports.read(fh, request)
         message = self._messages[request.ino]
         now_ns = message.atime_ns if self._noatime else time_ns()
         return message.read(offset, length, now_ns)
 
     def write(self, request: Request) -> bytes:
-        _, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
+        fh, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
+        if fh >= FIRST_HANDLE:
+            return self.ports.write(fh, request)
         data = request.rest(wire.WRITE_IN.size)
         if len(data) >= wire.LARGE_BYTES:
             memory.keep_freed()
@@ -308,9 +332,13 @@ class Operations:
         return wire.WRITE_OUT.pack(written, 0)
 
     def release(self, request: Request) -> bytes:
-        (bypasses,) = wire.RELEASE_IN.unpack_from(request.body)
+        (fh,) = wire.RELEASE_IN.unpack_from(request.body)
         ino = request.ino
-        if bypasses:
+        if fh >= FIRST_HANDLE:
+            self.ports.release(fh)
+            self._tree.unhold(self._inodes[ino])
+            return b""
+        if fh:
             self._bypassing[ino] -= 1
             if not self._bypassing[ino]:
                 del self._bypassing[ino]
@@ -360,7 +388,7 @@ class Operations:
         name = request.name(wire.GETXATTR_IN.size)
         if name == REQUESTS and request.ino == ROOT_INO:
             return _sized(self._counted(), size)
-        return _sized(xattrs.get(self._existing(request.ino, request), name), size)
+        return _sized(self._tree.xattr(self._existing(request.ino, request), name), size)
 
     def setxattr(self, request: Request) -> bytes:
         size, flags = wire.SETXATTR_IN.unpack_from(request.body)
@@ -371,7 +399,10 @@ class Operations:
         inode = self._existing(request.ino, request)
         if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
-        self._tree.set_xattr(inode, name, value, time_ns(), request.tid)
+        if name == xattrs.FOLLOW and isinstance(inode, Queue):
+            self._tree.follow(inode, value, request.uid, request.tid, time_ns())
+        else:
+            self._tree.set_xattr(inode, name, value, time_ns(), request.tid)
         return b""
 
     def listxattr(self, request: Request) -> bytes:
@@ -416,6 +447,8 @@ class Operations:
         inode = self._inodes[ino]
         if isinstance(inode, End):
             inode.dentry(request.tid)
+        elif isinstance(inode, Port):
+            inode.refresh()
         return inode
 
     def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
@@ -436,9 +469,11 @@ class Operations:
     def _described(inode: Inode) -> bytes:
         """Tell an inode's attributes, and how long they and the name may be remembered."""
         entry_s, attr_s = 0, LONG_S
-        if isinstance(inode, End):
-            entry_s = 0 if inode.queue.mode & S_ISVTX else LONG_S
-            attr_s = 0
+        if isinstance(inode, Queue):
+            inode.shown = True
+        elif isinstance(inode, View):
+            lasts = isinstance(inode, Port) or not inode.queue.mode & S_ISVTX
+            entry_s, attr_s = LONG_S if lasts else 0, 0
         ino, payer = inode.ino, inode.payer
         # Of most inodes all three are the same.
         atime = divmod(atime_ns := inode.atime_ns, _SECOND_NS)
@@ -473,6 +508,21 @@ class Operations:
         now_ns = message.atime_ns if self._noatime else time_ns()
         with contextlib.suppress(OSError):  # then it asks
             self._connection.store(ino, message.read(0, size, now_ns))
+
+    def _popped(self, queue: Ino, name: Name, message: Message) -> None:
+        """Tell the kernel that a message has gone from a queue without its knowledge."""
+        if message.holds:
+            self._invalidate_attributes(message)
+            self._notifier.popped(queue, name, message)
+
+    def _ports_used(self, queue: Queue, known: list[Taken]) -> None:
+        """Tell the kernel what ports have changed of what it remembers."""
+        for _, name, message in known:
+            if message is not None:
+                self._popped(queue.ino, name, message)
+        if queue.shown:
+            queue.shown = False
+            self._invalidate_attributes(queue)
 
     def _bury_all_in(self, directory: Root | Queue) -> None:
         """Let no dead process's queue be listed."""

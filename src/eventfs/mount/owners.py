@@ -23,8 +23,13 @@ from eventfs.queues.queue import Owner
 POLL_S = 0.1
 
 #: linux/capability.h
+_CAP_DAC_OVERRIDE = 1
+_CAP_DAC_READ_SEARCH = 2
 _CAP_FOWNER = 3
 _CAP_FSETID = 4
+
+#: What a program has that nobody has told otherwise.
+_USUAL_UMASK = 0o022
 
 #: Deaths fetched by one system call; more are fetched by the next.
 _BATCH = 1024
@@ -136,14 +141,33 @@ class ProcThreads:
 
         The latter takes CAP_FSETID. False where /proc hides it.
         """
+        return gid in self.groups(tid) or self._has_capability(tid, _CAP_FSETID, uid, gid)
+
+    def umask(self, tid: int) -> int:
+        """Return a thread's umask, or the usual one where /proc hides it."""
+        try:
+            return int(_field(_status(tid), "Umask")[0], 8)
+        except OSError:
+            return _USUAL_UMASK
+
+    def groups(self, tid: int) -> frozenset[int]:
+        """Return the groups that a thread is in; none where /proc hides it."""
         try:
             status = _status(tid)
         except OSError:
-            return False
+            return frozenset()
         # Real, effective, saved, and what counts for files.
         own = _field(status, "Gid")[3]
-        return str(gid) in (own, *_field(status, "Groups")) or self._has_capability(
-            tid, _CAP_FSETID, uid, gid
+        return frozenset(map(int, (own, *_field(status, "Groups"))))
+
+    def reads_all(self, tid: int, uid: int, gid: int) -> bool:
+        """Tell whether a thread may read and search all that is this user's and this group's.
+
+        That takes CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH in a user namespace that has both ids.
+        """
+        return any(
+            self._has_capability(tid, capability, uid, gid)
+            for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH)
         )
 
     def owns_all(self, tid: int, uid: int, gid: int) -> bool:

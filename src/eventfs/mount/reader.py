@@ -31,6 +31,7 @@ from eventfs.mount import wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.owners import Owners
+from eventfs.mount.ports import PortHandle
 from eventfs.queues.errors import LimitReached, MountFull, Refused
 from eventfs.queues.queue import Owner
 
@@ -74,9 +75,14 @@ class Server(Protocol):
     requests: list[int]
     #: Dead owners whose queues are still to vanish.
     dead: dict[Owner, None]
+    #: Those who wait for room in a queue.
+    short: set[PortHandle]
 
     def owners_died(self, owners: list[Owner]) -> None:
         """Take deaths, and let the queues of some of the dead vanish."""
+
+    def look_for_room(self) -> None:
+        """Wake those who wait for room that there is by now."""
 
     def bury_all(self) -> None:
         """Let the queues of all dead owners vanish."""
@@ -175,14 +181,15 @@ class Reader:
     def _end(self) -> None:
         self.ended = True
 
-    def _answer(self, count: int) -> bool:  # noqa: C901  # a call would cost as much as a step
+    def _answer(self, count: int) -> bool:  # noqa: C901, PLR0912  # a call costs as much
         """Answer up to *count* requests; False when there are no more.
 
         The hot path. What is looked up here once isn't looked up for each request.
         """
         fuse_fd, request, buffers = self._fuse_fd, self._request, self._request.buffers
         server, owners = self._server, self._owners
-        handlers, requests, dead = server.handlers, server.requests, server.dead
+        handlers, requests = server.handlers, server.requests
+        dead, short = server.dead, server.short
         looks = self._looks
         for _ in repeat(None, count):
             try:
@@ -210,6 +217,8 @@ class Reader:
                 if dead:
                     server.settle(request, opcode)
                 answer = handlers[opcode](request)
+                if short:
+                    server.look_for_room()
             except Exception as error:  # noqa: BLE001  # it is logged there
                 answer = self._refuse(opcode, unique, error)
             if answer is None:

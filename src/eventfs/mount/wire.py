@@ -117,9 +117,11 @@ LINK_IN = struct.Struct("=Q")
 OPEN_IN = struct.Struct("=II")  # flags
 OPEN_OUT = struct.Struct("=QII")  # handle, flags
 CREATE_IN = struct.Struct("=IIII")  # flags, mode, umask
-READ_IN = struct.Struct("=QQIIQII")  # handle, offset, size
+READ_IN = struct.Struct("=QQIIQII")  # handle, offset, size, how, lock owner, O_* flags
 WRITE_IN = READ_IN
 WRITE_OUT = struct.Struct("=II")  # size
+POLL_IN = struct.Struct("=QQII")  # handle, the kernel's number for it, flags, events
+POLL_OUT = struct.Struct("=II")  # events
 RELEASE_IN = struct.Struct("=Q")  # handle
 #: Which are given, padding, handle, size, lock owner, seconds of atime, mtime, ctime, nanoseconds
 #: of them, mode, unused, user, group, unused.
@@ -136,13 +138,21 @@ FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_ATIME, FATTR_MTIME = 1, 2, 4
 FATTR_ATIME_NOW, FATTR_MTIME_NOW = 128, 256
 
 # The flags of OPEN_OUT.
-FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE = 1, 2
+FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_NONSEEKABLE, FOPEN_STREAM = 1, 2, 4, 16
+
+#: A read that is a system call has a lock owner; that of a page hasn't.
+READ_LOCKOWNER = 2
+
+#: A poll that is to be told of changes.
+POLL_SCHEDULE_NOTIFY = 1
 
 # The flags of setxattr(2).
 XATTR_CREATE, XATTR_REPLACE = 1, 2
 
 # The codes of notices.
-NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY, NOTIFY_STORE, NOTIFY_DELETE = 2, 3, 4, 6
+NOTIFY_POLL, NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY = 1, 2, 3
+NOTIFY_STORE, NOTIFY_DELETE = 4, 6
+POLL_WAKEUP_OUT = struct.Struct("=Q")  # the kernel's number for a handle
 INVAL_INODE_OUT = struct.Struct("=Qqq")  # inode, offset, length
 INVAL_ENTRY_OUT = struct.Struct("=QII")  # directory, length of the name
 DELETE_OUT = struct.Struct("=QQII")  # directory, inode, length of the name
@@ -151,11 +161,12 @@ STORE_OUT = struct.Struct("=QQII")  # inode, offset, size
 # What INIT agrees upon.
 _ASYNC_READ, _ATOMIC_O_TRUNC, _BIG_WRITES, _DONT_MASK = 1 << 0, 1 << 3, 1 << 5, 1 << 6
 _AUTO_INVAL_DATA, _DO_READDIRPLUS, _ASYNC_DIO = 1 << 12, 1 << 13, 1 << 15
-_POSIX_ACL, _MAX_PAGES = 1 << 20, 1 << 22
+_POSIX_ACL, _MAX_PAGES, _HANDLE_KILLPRIV_V2 = 1 << 20, 1 << 22, 1 << 28
 
 #: What is asked of the kernel: O_TRUNC with open instead of a request of its own; the umask, which
 #: is ours to apply, since an inherited access control list replaces it (acl(5)); listings with
-#: attributes.
+#: attributes; and set-id bits, which are ours to drop (else it asks for `security.capability`
+#: before each write through the page cache).
 FLAGS = (
     _ASYNC_READ
     | _ATOMIC_O_TRUNC
@@ -166,6 +177,7 @@ FLAGS = (
     | _ASYNC_DIO
     | _POSIX_ACL
     | _MAX_PAGES
+    | _HANDLE_KILLPRIV_V2
 )
 
 #: The most that a request may write, in bytes: 256 pages, the kernel's own limit.

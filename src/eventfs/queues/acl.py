@@ -4,6 +4,7 @@ The kernel checks them; here they are kept in step with the mode, and inherited.
 """
 
 import struct
+from collections.abc import Container
 from typing import NamedTuple
 
 from eventfs.queues.errors import BadAcl
@@ -18,10 +19,16 @@ _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
 _VERSION = 2
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_NOBODY = 0xFFFFFFFF  # the id of entries that have none
 _ORDER = (_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER)
 
 #: Where in the mode the rights of each kind of entry stand; the mask's are in the group's place.
 _SHIFTS = {_USER_OBJ: 6, _GROUP_OBJ: 3, _MASK: 3, _OTHER: 0}
+
+
+def port_mode(mode: int) -> int:
+    """Return the permission bits of a port of a queue with *mode*: to write is to use it."""
+    return sum(0o6 << shift for shift in (6, 3, 0) if mode >> shift & 0o2)
 
 
 class _Entry(NamedTuple):
@@ -58,6 +65,37 @@ class Acl:
             raise BadAcl
         return cls(sorted(entries, key=lambda entry: (_ORDER.index(entry.tag), entry.id)))
 
+    @classmethod
+    def of_mode(cls, mode: int) -> "Acl":
+        """Return the list that says what a mode says."""
+        return cls(
+            [
+                _Entry(tag, mode >> _SHIFTS[tag] & 0o7, _NOBODY)
+                for tag in (_USER_OBJ, _GROUP_OBJ, _OTHER)
+            ]
+        )
+
+    def allows(self, want: int, owner: int, group: int, uid: int, groups: Container[int]) -> bool:
+        """Tell whether a user in *groups* has the rights *want* to what is *owner*'s and *group*'s.
+
+        As the kernel tells (acl(5), "Access check algorithm").
+        """
+        mask = next((entry.rights for entry in self._entries if entry.tag == _MASK), 0o7)
+        for tag, rights, number in self._entries:
+            if tag == _USER_OBJ and uid == owner:
+                return rights & want == want
+            if tag == _USER and uid == number:
+                return rights & mask & want == want
+        in_group = [
+            rights
+            for tag, rights, number in self._entries
+            if (tag == _GROUP_OBJ and group in groups) or (tag == _GROUP and number in groups)
+        ]
+        if in_group:
+            return any(rights & mask & want == want for rights in in_group)
+        other = next(entry.rights for entry in self._entries if entry.tag == _OTHER)
+        return other & want == want
+
     def encode(self) -> bytes:
         """Return the attribute's value."""
         return _HEADER.pack(_VERSION) + b"".join(_ENTRY.pack(*entry) for entry in self._entries)
@@ -89,6 +127,12 @@ class Acl:
     def inherited(self, mode: Mode) -> "Acl":
         """Return the list of what is made with *mode* in a directory with this default list."""
         return self.with_mode(Mode(self.mode(Mode(0)) & mode))
+
+    def of_port(self) -> "Acl":
+        """Return the list of a port of a queue with this list, as `port_mode` does for modes."""
+        return Acl(
+            [entry._replace(rights=port_mode(entry.rights) & 0o7) for entry in self._entries]
+        )
 
     @property
     def _shown(self) -> tuple[int, ...]:

@@ -8,11 +8,12 @@ from typing import Generic, NewType, TypeVar
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Payer
 from eventfs.queues.names import Name
+from eventfs.queues.packet import Packet
 
 #: Grows with every arrival in the mount: a place in a directory's order.
 Sequence = NewType("Sequence", int)
 
-InodeT = TypeVar("InodeT", bound=Inode)
+InodeT = TypeVar("InodeT", bound=Inode | Packet)
 
 _sequence_of = attrgetter("sequence")
 
@@ -20,7 +21,7 @@ _sequence_of = attrgetter("sequence")
 class Dentry(Generic[InodeT]):
     """A name in a directory, and its place there; it leads nowhere once it is removed.
 
-    The payer is who made it.
+    The payer is who made it. A queue has some without names, see `Queue.post`.
     """
 
     __slots__ = ("inode", "name", "payer", "sequence")
@@ -42,7 +43,7 @@ class Directory(Inode, Generic[InodeT]):
     its first entry in linear time once many have been removed from the front.)
     """
 
-    __slots__ = ("_arrivals", "_dentries", "_first")
+    __slots__ = ("_arrivals", "_count", "_dentries", "_first")
 
     def __init__(self, ino: Ino, mode: Mode, payer: Payer, now_ns: int) -> None:
         """Make an empty directory."""
@@ -50,12 +51,13 @@ class Directory(Inode, Generic[InodeT]):
         self.links = 2
         self._dentries: dict[Name, Dentry[InodeT]] = {}
         self._arrivals: list[Dentry[InodeT]] = []
-        # No dentry before this index leads anywhere.
+        # How many of them lead somewhere; no dentry before the index `_first` does.
+        self._count = 0
         self._first = 0
 
     def __len__(self) -> int:
-        """Count the names."""
-        return len(self._dentries)
+        """Count what is in the directory."""
+        return self._count
 
     def find(self, name: Name) -> Dentry[InodeT] | None:
         """Return the dentry called *name*."""
@@ -64,12 +66,12 @@ class Directory(Inode, Generic[InodeT]):
     @property
     def oldest(self) -> Dentry[InodeT] | None:
         """The dentry that arrived first."""
-        return self._arrivals[self._first] if self._dentries else None
+        return self._arrivals[self._first] if self._count else None
 
     @property
     def newest(self) -> Dentry[InodeT] | None:
         """The dentry that arrived last."""
-        return self._arrivals[-1] if self._dentries else None
+        return self._arrivals[-1] if self._count else None
 
     def after(self, sequence: int) -> Iterator[tuple[Dentry[InodeT], InodeT]]:
         """Yield what arrived after *sequence*, in order.
@@ -87,15 +89,18 @@ class Directory(Inode, Generic[InodeT]):
         """Add a name that is free, with the largest sequence."""
         self._dentries[dentry.name] = dentry
         self._arrivals.append(dentry)
+        self._count += 1
         self.mtime_ns = self.ctime_ns = now_ns
 
     def remove(self, dentry: Dentry[InodeT], now_ns: int) -> None:
         """Take a name out, wherever it is."""
-        del self._dentries[dentry.name]
+        if dentry.name:
+            del self._dentries[dentry.name]
         dentry.inode = None
+        self._count -= 1
         self.mtime_ns = self.ctime_ns = now_ns
         arrivals = self._arrivals
-        if not self._dentries:
+        if not self._count:
             arrivals.clear()
             self._first = 0
             return
@@ -103,6 +108,6 @@ class Directory(Inode, Generic[InodeT]):
             arrivals.pop()
         while arrivals[self._first].inode is None:
             self._first += 1
-        if len(arrivals) > 2 * len(self._dentries) + 16:
+        if len(arrivals) > 2 * self._count + 16:
             self._arrivals = [dentry for dentry in arrivals if dentry.inode is not None]
             self._first = 0

@@ -73,6 +73,22 @@ class BadAcl(Refused):
     """The value is no access control list."""
 
 
+class QueueGone(Refused):
+    """The queue that the port belongs to has vanished."""
+
+
+class MessageTooLong(Refused):
+    """The message is too large for a port, or for the caller's buffer."""
+
+
+class FollowsItself(Refused):
+    """The queue would follow itself, perhaps through others."""
+
+
+class MayNotFollow(Refused):
+    """The caller may not read and search the queue to be followed."""
+
+
 class NoDefaultAcl(Refused):
     """Only directories pass a default access control list on."""
 

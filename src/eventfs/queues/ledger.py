@@ -107,6 +107,21 @@ class Payer:
         user.files += 1
         group.files += 1
 
+    def charge_files(self, count: int) -> None:
+        """Charge *count* names, or take them off where it is negative, whatever the limit is."""
+        self.user.files += count
+        self.group.files += count
+
+    def has_room(self, *, files: int, count_bytes: int) -> bool:
+        """Tell whether so many names and bytes more may be charged."""
+        user, group = self.user, self.group
+        return (
+            user.files + files <= user.limits.max_files
+            and group.files + files <= group.limits.max_files
+            and user.has_room(count_bytes)
+            and group.has_room(count_bytes)
+        )
+
     def refund_file(self) -> None:
         """Take a name off."""
         self.user.files -= 1

@@ -21,12 +21,14 @@ class Message(Inode):
 
     __slots__ = ("_content", "opens", "size")
 
-    def __init__(self, ino: Ino, mode: Mode, payer: Payer, now_ns: int) -> None:
-        """Make an empty message without names."""
+    def __init__(
+        self, ino: Ino, mode: Mode, payer: Payer, now_ns: int, content: bytes = b""
+    ) -> None:
+        """Make a message without names."""
         super().__init__(ino, mode, payer, now_ns)
-        self.size = 0
+        self.size = len(content)
         self.opens = 0
-        self._content: bytes | bytearray | Sparse = b""
+        self._content: bytes | bytearray | Sparse = content
 
     @property
     def blocks(self) -> int:  # type: ignore[override]  # a class attribute where it is constant

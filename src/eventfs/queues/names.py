@@ -17,11 +17,27 @@ PARENT = Name(b"..")
 HEAD = Name(b"head")
 TAIL = Name(b"tail")
 
-#: A queue's ports: not there yet, but nobody may put a message in their place.
-PORTS = (Name(b".pipe"), Name(b".lines"))
+#: A queue's ports.
+PIPE = Name(b".pipe")
+LINES = Name(b".lines")
+PORTS = frozenset((PIPE, LINES))
 
 #: Names that no message can have.
 RESERVED = frozenset((HEAD, TAIL, *PORTS))
+
+
+def port_name(number: int) -> Name:
+    """Name a message that came without a name: in the order of arrival, unique in the mount."""
+    return Name(b"%016x" % number)
+
+
+def port_number(name: Name) -> int | None:
+    """Return the number whose name this is, if it is one."""
+    try:
+        number = int(name, 16)
+    except ValueError:
+        return None
+    return number if number >= 0 and port_name(number) == name else None
 
 
 def check_length(name: Name) -> None:

@@ -1,16 +1,22 @@
 """A queue: a directory of messages with `head`, `tail` and an owner."""
 
-from collections.abc import Collection
-from stat import S_IFLNK, S_ISVTX
-from typing import NamedTuple, NewType
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from operator import attrgetter
+from stat import S_IFLNK, S_IFREG, S_ISVTX
+from typing import NamedTuple, NewType, Protocol
 
+from eventfs.queues import acl
 from eventfs.queues.directory import Dentry, Directory
 from eventfs.queues.errors import NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
-from eventfs.queues.names import HEAD, TAIL, Name
-from eventfs.queues.xattrs import STICKY
+from eventfs.queues.names import HEAD, TAIL, Name, port_name, port_number
+from eventfs.queues.packet import Packet, Unpacker
+from eventfs.queues.xattrs import KEEP, STICKY
+
+_sequence_of = attrgetter("sequence")
 
 #: A process that made queues; what the number means is the affair of who hands it in.
 Owner = NewType("Owner", int)
@@ -26,10 +32,14 @@ Tid = NewType("Tid", int)
 MAX_SIGHTINGS = 1000
 
 
+#: A place in a queue's order: of a message, or of a packet.
+Arrival = Dentry[Message | Packet]
+
+
 class Sighting(NamedTuple):
     """A message that a thread has opened through `head` or `tail`, and when (since boot)."""
 
-    dentry: Dentry[Message]
+    dentry: Arrival
     time_ns: int
 
 
@@ -41,7 +51,7 @@ class Sightings:
     def __init__(self) -> None:
         """Start with nothing seen."""
         self._by_key: dict[tuple[Tid, Name], Sighting] = {}
-        self._by_dentry: dict[Dentry[Message], set[tuple[Tid, Name]]] = {}
+        self._by_dentry: dict[Arrival, set[tuple[Tid, Name]]] = {}
 
     def __len__(self) -> int:
         """Count the sightings."""
@@ -51,7 +61,7 @@ class Sightings:
         """Return what a thread has opened through a link."""
         return self._by_key.get(key)
 
-    def of(self, dentry: Dentry[Message]) -> Collection[tuple[Tid, Name]]:
+    def of(self, dentry: Arrival) -> Collection[tuple[Tid, Name]]:
         """Return who has opened a message, through which links."""
         return self._by_dentry.get(dentry, ())
 
@@ -74,17 +84,39 @@ class Sightings:
             del self._by_dentry[sighting.dentry]
 
 
-class Queue(Directory[Message]):
-    """A directory of messages, which may be found as `head` and `tail` too."""
+class Waiter(Protocol):
+    """Somebody who waits at a port."""
 
-    __slots__ = ("ends", "name", "owner", "sightings", "told_stale")
+    def wake(self) -> None:
+        """Let them look again: a message has come, or the queue is gone."""
+
+
+class Queue(Directory[Message | Packet]):
+    """A directory of messages, which may be found as `head` and `tail` too.
+
+    Messages that came through a port stand in it as packets without names, until somebody looks for
+    them: whoever gets a dentry from here, but by `first`, gets one with a name and an inode.
+    """
+
+    __slots__ = (
+        *("dropped", "ends", "followers", "name", "owner", "ports", "shown", "sightings"),
+        *("sources", "told_stale", "unpacker", "waiters"),
+    )
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
-        self, ino: Ino, name: Name, mode: Mode, payer: Payer, owner: Owner, now_ns: int
+        self,
+        ino: Ino,
+        name: Name,
+        mode: Mode,
+        payer: Payer,
+        owner: Owner,
+        unpacker: Unpacker,
+        now_ns: int,
     ) -> None:
         """Make an empty queue under *name* in the root."""
         super().__init__(ino, mode, payer, now_ns)
         self.name = name
+        self.unpacker = unpacker
         # None once the owner is dead.
         self.owner: Owner | None = owner
         # The inodes of `head` and `tail`, as far as somebody has asked for them.
@@ -93,6 +125,17 @@ class Queue(Directory[Message]):
         # Threads that were told Stale of one; see `End.dentry`. The kernel may have forgotten that
         # end, and know another, by the time they ask again.
         self.told_stale: set[Tid] = set()
+        # The inodes of its ports, as far as somebody has asked for them.
+        self.ports: dict[Name, Port] = {}
+        # Those who are to be woken by the next message.
+        self.waiters: set[Waiter] = set()
+        # Who gets each message that arrives here, and whose messages arrive here; see `followers`.
+        self.followers: list[Queue] = []
+        self.sources: list[Queue] = []
+        #: How many messages it had no room for, of which nobody else was told.
+        self.dropped = 0
+        #: Whether somebody remembers its attributes, to be told when a port changes its times.
+        self.shown = False
 
     @property
     def vanished(self) -> bool:
@@ -104,7 +147,12 @@ class Queue(Directory[Message]):
         """Whether the queue outlives its owner."""
         return self.xattrs is not None and STICKY in self.xattrs
 
-    def find(self, name: Name) -> Dentry[Message] | None:
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps what arrives; else it only passes it on to its followers."""
+        return self.xattrs is None or self.xattrs.get(KEEP) != b"no"
+
+    def find(self, name: Name) -> Arrival | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
         dentry = self._dentries.get(name)
         if dentry is None:
@@ -112,7 +160,109 @@ class Queue(Directory[Message]):
                 return self.oldest
             if name == TAIL:
                 return self.newest
+            if self._count > len(self._dentries):
+                return self._find_packet(name)
         return dentry
+
+    @property
+    def oldest(self) -> Arrival | None:
+        """See Directory."""
+        return self._unpacked(self._arrivals[self._first]) if self._count else None
+
+    @property
+    def newest(self) -> Arrival | None:
+        """See Directory."""
+        return self._unpacked(self._arrivals[-1]) if self._count else None
+
+    def after(self, sequence: int) -> Iterator[tuple[Arrival, Message]]:
+        """See Directory."""
+        for dentry, _ in super().after(sequence):
+            message = self._unpacked(dentry).inode
+            assert isinstance(message, Message)
+            yield dentry, message
+
+    @property
+    def first(self) -> Arrival | None:
+        """The oldest dentry, which may be a packet's."""
+        return self._arrivals[self._first] if self._count else None
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Yield all dentries in order, packets' too."""
+        return (dentry for dentry in self._arrivals[self._first :] if dentry.inode is not None)
+
+    def leading_packets(self, room_bytes: int) -> list[Arrival]:
+        """Return the packets at the beginning that fit, with a byte more for each."""
+        found: list[Arrival] = []
+        arrivals = self._arrivals
+        for index in range(self._first, len(arrivals)):
+            dentry = arrivals[index]
+            packet = dentry.inode
+            if packet is None:
+                continue
+            if not isinstance(packet, Packet) or packet.message is not None:
+                break
+            room_bytes -= len(packet.content) + 1
+            if room_bytes < 0:
+                break
+            found.append(dentry)
+        return found
+
+    def remove_leading(self, dentries: list[Arrival], now_ns: int) -> None:
+        """Take what `leading_packets` has returned out."""
+        for dentry in dentries[:-1]:
+            dentry.inode = None
+        self._count -= len(dentries) - 1
+        self.remove(dentries[-1], now_ns)
+
+    def extend(self, dentries: list[Arrival], now_ns: int) -> None:
+        """Add packets, in order."""
+        self._arrivals += dentries
+        self._count += len(dentries)
+        self.mtime_ns = self.ctime_ns = now_ns
+        if self.waiters:
+            self.wake()
+
+    def append(self, dentry: Arrival, now_ns: int) -> None:
+        """See Directory; a dentry without a name has a packet."""
+        self._arrivals.append(dentry)
+        self._count += 1
+        if dentry.name:
+            self._dentries[dentry.name] = dentry
+        self.mtime_ns = self.ctime_ns = now_ns
+        if self.waiters:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake all who wait at the queue's ports."""
+        for waiter in list(self.waiters):
+            waiter.wake()
+
+    def _find_packet(self, name: Name) -> Arrival | None:
+        number = port_number(name)
+        if number is None:
+            return None
+        index = bisect_left(self._arrivals, number, lo=self._first, key=_sequence_of)
+        if index == len(self._arrivals):
+            return None
+        dentry = self._arrivals[index]
+        found = dentry.sequence == number and dentry.inode is not None and not dentry.name
+        return self._unpacked(dentry) if found else None
+
+    def _unpacked(self, dentry: Arrival) -> Arrival:
+        """Return a dentry with a name and an inode, in the place of a packet's."""
+        if not dentry.name:
+            assert isinstance(dentry.inode, Packet)
+            dentry.inode = self.unpacker.message_of(dentry.inode)
+            dentry.name = self.free_name(dentry.sequence)
+            self._dentries[dentry.name] = dentry
+        return dentry
+
+    def free_name(self, number: int) -> Name:
+        """Return a port's name for what arrived with this number; another where it is taken."""
+        name = port_name(number)
+        while name in self._dentries:
+            name = Name(name + b"+")
+        return name
 
     def end_owner(self, viewer: Uid) -> Uid:
         """Tell whom `head` and `tail` belong to, for the user *viewer*.
@@ -125,19 +275,50 @@ class Queue(Directory[Message]):
         return viewer if self.mode & S_ISVTX else self.uid
 
 
-class End(Inode):
-    """The symlink `head` or `tail`: there while its queue has messages, and without a state."""
+class View(Inode):
+    """A file that is only a queue's way to be seen: it has no state and no costs of its own."""
 
     __slots__ = ("name", "queue")
 
-    def __init__(self, ino: Ino, queue: Queue, name: Name, payer: Payer) -> None:
-        """Make the link *name* of *queue*, owned by *payer*."""
-        super().__init__(ino, Mode(S_IFLNK | 0o777), payer, queue.ctime_ns)
+    stored_bytes = 0
+
+    def __init__(self, ino: Ino, queue: Queue, name: Name, mode: Mode, payer: Payer) -> None:
+        """Show *queue* as *name*, owned by *payer*."""
+        super().__init__(ino, mode, payer, queue.ctime_ns)
         self.queue = queue
         self.name = name
         self.links = 1
 
-    def dentry(self, tid: Tid) -> Dentry[Message]:
+
+class Port(View):
+    """`.pipe` or `.lines`: always there, for whoever may add to the queue and take from it."""
+
+    __slots__ = ()
+
+    def __init__(self, ino: Ino, queue: Queue, name: Name) -> None:
+        """Make the port *name* of *queue*."""
+        super().__init__(ino, queue, name, Mode(S_IFREG), queue.payer)
+
+    def refresh(self) -> None:
+        """Follow the queue: its owners, its times, and who may write to it."""
+        queue = self.queue
+        self.payer = queue.payer
+        self.mode = Mode(S_IFREG | acl.port_mode(queue.mode))
+        self.atime_ns, self.mtime_ns, self.ctime_ns = queue.atime_ns, queue.mtime_ns, queue.ctime_ns
+        access = (queue.xattrs or {}).get(acl.ACCESS)
+        self.xattrs = (access and {acl.ACCESS: acl.Acl.decode(access).of_port().encode()}) or None
+
+
+class End(View):
+    """The symlink `head` or `tail`: there while its queue has messages, and without a state."""
+
+    __slots__ = ()
+
+    def __init__(self, ino: Ino, queue: Queue, name: Name, payer: Payer) -> None:
+        """Make the link *name* of *queue*, owned by *payer*."""
+        super().__init__(ino, queue, name, Mode(S_IFLNK | 0o777), payer)
+
+    def dentry(self, tid: Tid) -> Arrival:
         """Return the message behind the link, for the thread *tid*.
 
         In an empty queue that is Stale: a kernel that asks still knows the link from better times,

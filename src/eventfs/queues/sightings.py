@@ -10,15 +10,15 @@ It is the thread that counts, not the process: threads may be competing consumer
 thread of a process opens and another, which has opened nothing, unlinks, the two work together.
 """
 
+from collections.abc import Container
 from typing import Protocol
 
-from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.queue import MAX_SIGHTINGS, End, Queue, Sighting, Tid
+from eventfs.queues.queue import MAX_SIGHTINGS, Arrival, End, Queue, Sighting, Tid
 
 
 class Threads(Protocol):
@@ -39,6 +39,15 @@ class Threads(Protocol):
         Or counts as such.
         """
 
+    def umask(self, tid: Tid) -> int:
+        """Return a thread's umask."""
+
+    def groups(self, tid: Tid) -> Container[int]:
+        """Return the groups that a thread is in."""
+
+    def reads_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
+        """Tell whether a thread may read and search all that is this user's and this group's."""
+
     def owns_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
         """Tell whether a thread counts as the owner of what is this user's and this group's."""
 
@@ -50,12 +59,12 @@ class Watch:
         """Start with nothing seen."""
         self._threads = threads
         # Who followed a link and may be about to open what is behind it.
-        self._followed: dict[Tid, tuple[Queue, Name, Dentry[Message], Ino]] = {}
+        self._followed: dict[Tid, tuple[Queue, Name, Arrival, Ino]] = {}
 
     def follow(self, tid: Tid, end: End) -> Name:
         """Tell a thread where `head` or `tail` leads to (errors as for `End.dentry`)."""
         dentry = end.dentry(tid)
-        assert dentry.inode is not None
+        assert isinstance(dentry.inode, Message)
         end.queue.sightings.drop((tid, end.name))
         self._followed.pop(tid, None)
         if len(self._followed) >= MAX_SIGHTINGS:
@@ -72,7 +81,7 @@ class Watch:
         if ino == message.ino and tid:
             queue.sightings.add((tid, name), Sighting(dentry, self._threads.now_ns()))
 
-    def meant(self, tid: Tid, queue: Queue, name: Name) -> Dentry[Message]:
+    def meant(self, tid: Tid, queue: Queue, name: Name) -> Arrival:
         """Return what a thread that unlinks `head` or `tail` means to unlink (NotFound)."""
         sighting = queue.sightings.find((tid, name))
         dentry = queue.find(name)
@@ -89,7 +98,7 @@ class Watch:
             raise NotFound
         return sighting.dentry
 
-    def unlinked(self, tid: Tid, queue: Queue, dentry: Dentry[Message]) -> None:
+    def unlinked(self, tid: Tid, queue: Queue, dentry: Arrival) -> None:
         """Note that a thread has unlinked a message: for itself, and for those it works with."""
         seen = queue.sightings.of(dentry)
         if not seen:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from stat import S_IFDIR, S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
 from typing import NamedTuple
 
-from eventfs.queues import acl, xattrs
+from eventfs.queues import acl, followers, xattrs
 from eventfs.queues.directory import Dentry, Directory, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
@@ -18,15 +18,29 @@ from eventfs.queues.errors import (
     NotPermitted,
     Refused,
 )
+from eventfs.queues.followers import Followers
 from eventfs.queues.inode import Ino, Inode, Mode, attribute_bytes
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import MAX_BYTES, Message
-from eventfs.queues.names import HEAD, PARENT, RESERVED, SELF, TAIL, Name, check_length
-from eventfs.queues.queue import End, Owner, Queue, Root, Tid
+from eventfs.queues.names import (
+    HEAD,
+    PARENT,
+    PORTS,
+    RESERVED,
+    SELF,
+    TAIL,
+    Name,
+    check_length,
+)
+from eventfs.queues.packet import Packet
+from eventfs.queues.queue import Arrival, End, Owner, Port, Queue, Root, Tid, View
 from eventfs.queues.sightings import Threads, Watch
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
+
+#: The rights that it takes to follow a queue: those to open it and find what is in it.
+_READ_AND_SEARCH = 0o5
 
 #: Places in a listing before and behind all others, whose places are their sequences.
 _SELF_PLACE, _PARENT_PLACE, _HEAD_PLACE = 1, 2, 3
@@ -66,7 +80,8 @@ class Tree:
         """Make a tree whose root has the permission bits *mode* and these owners."""
         self.ledger = Ledger(settings)
         self.sightings = Watch(threads)
-        self._threads = threads
+        self.followers = Followers(self)
+        self.threads = threads
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -84,11 +99,13 @@ class Tree:
         """Return what *name* leads to, for the user *viewer*; None for nothing (NameTooLong)."""
         dentry = directory.find(name)
         if dentry is None:
+            if name in PORTS and isinstance(directory, Queue) and directory.links:
+                return self._port(directory, name)
             check_length(name)
             return None
         if name in RESERVED and isinstance(directory, Queue):
             return self._end(directory, name, viewer)
-        assert dentry.inode is not None
+        assert isinstance(dentry.inode, Inode)
         return dentry.inode
 
     def entries(self, directory: Root | Queue, after: int, viewer: Uid) -> Iterator[Entry]:
@@ -142,11 +159,12 @@ class Tree:
                 payer.refund_dir()
                 raise
         queue = Queue(
-            Ino(self._next()),
+            Ino(self.next_number()),
             name,
             Mode(S_IFDIR | S_IMODE(mode) | inherited),
             payer,
             owner,
+            self,
             now_ns,
         )
         self._add(queue)
@@ -195,13 +213,15 @@ class Tree:
         lists = None
         if queue.xattrs:
             mode, lists = _inherited(queue, mode, is_queue=False)
-        payer = self._pay_name(queue, uid, gid)
+        keeps = queue.keeps
+        payer = self._pay_name(queue, uid, gid) if keeps else self.ledger.payer(uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
         if lists:
             try:
                 self._pay_xattrs(inode_payer, lists)
             except Refused:
-                payer.refund_file()
+                if keeps:
+                    payer.refund_file()
                 raise
         mode = Mode(S_IFREG | S_IMODE(mode))
         mode = self._modes.setdefault(mode, mode)
@@ -209,8 +229,11 @@ class Tree:
         message = Message(Ino(ino), mode, inode_payer, now_ns)
         self._add(message)
         message.xattrs = lists
-        message.links = 1
-        queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
+        if keeps:
+            message.links = 1
+            queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
+        if queue.followers:
+            self.followers.pass_on(queue, name, message, Sequence(ino), now_ns)
         return message
 
     def link(  # noqa: PLR0913  # the caller and the place, as link(2) has them
@@ -232,11 +255,15 @@ class Tree:
             raise NotPermitted
         if not inode.links:
             raise NotFound
-        payer = self._pay_name(queue, uid, gid)
-        self.ledger.inodes += 1
-        inode.links += 1
+        number = Sequence(self.next_number())
+        if queue.keeps:
+            payer = self._pay_name(queue, uid, gid)
+            self.ledger.inodes += 1
+            inode.links += 1
+            queue.append(Dentry(name, inode, number, payer), now_ns)
         inode.ctime_ns = now_ns
-        queue.append(Dentry(name, inode, Sequence(self._next()), payer), now_ns)
+        if queue.followers:
+            self.followers.pass_on(queue, name, inode, number, now_ns)
         return inode
 
     def unlink(
@@ -255,14 +282,16 @@ class Tree:
         if not isinstance(directory, Queue):
             self._found(directory, name)
             raise IsADirectory
+        if name in PORTS and directory.links:
+            raise NotPermitted
         if name in RESERVED:
             dentry = self.sightings.meant(tid, directory, name)
             message = dentry.inode
-            assert message is not None
+            assert isinstance(message, Message)
             if (
                 directory.mode & S_ISVTX
                 and uid not in (message.uid, directory.uid)
-                and not self._threads.owns_all(tid, message.uid, message.gid)
+                and not self.threads.owns_all(tid, message.uid, message.gid)
             ):
                 raise NotPermitted
         else:
@@ -271,9 +300,9 @@ class Tree:
                 raise NotFound
             dentry = found
             message = dentry.inode
-            assert message is not None
+            assert isinstance(message, Message)
         self.sightings.unlinked(tid, directory, dentry)
-        self._remove(directory, dentry, now_ns)
+        self.remove(directory, dentry, now_ns)
         return dentry.name, message
 
     # Content
@@ -322,9 +351,14 @@ class Tree:
 
     @staticmethod
     def check_changeable(inode: Inode) -> None:
-        """Make sure that an inode has a mode, owners and times of its own (LinkUnchangeable)."""
+        """Make sure that an inode has a mode, owners and times of its own.
+
+        Else it is refused with LinkUnchangeable, or NotPermitted for a port.
+        """
         if isinstance(inode, End):
             raise LinkUnchangeable
+        if isinstance(inode, Port):
+            raise NotPermitted
 
     def chown(self, inode: Inode, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
         """Change user and group, where given; what is charged moves with them (LimitReached)."""
@@ -346,6 +380,16 @@ class Tree:
             access = acl.Acl.decode(inode.xattrs[acl.ACCESS])
             inode.xattrs[acl.ACCESS] = access.with_mode(mode).encode()
 
+    @staticmethod
+    def xattr(inode: Inode, name: bytes) -> bytes:
+        """Read an extended attribute (errors as for `xattrs.get`)."""
+        if isinstance(inode, Queue):
+            if name == xattrs.FOLLOWERS:
+                return followers.encoded(inode.followers)
+            if name == xattrs.DROPPED:
+                return b"%d" % inode.dropped
+        return xattrs.get(inode, name)
+
     def set_xattr(
         self, inode: Inode, name: bytes, value: bytes, now_ns: int, tid: Tid | None = None
     ) -> None:
@@ -357,6 +401,8 @@ class Tree:
         Refused with LimitReached or MountFull; as `xattrs.put` is; with BadAcl for an access
         control list that is none, and NoDefaultAcl for one to be inherited from a message.
         """
+        if isinstance(inode, Port) or (isinstance(inode, Queue) and name in xattrs.COMPUTED):
+            raise NotPermitted
         if name == acl.ACCESS:
             access = acl.Acl.decode(value)
             if not access.is_mode:
@@ -367,7 +413,7 @@ class Tree:
             if (
                 tid is not None
                 and mode & S_ISGID
-                and not self._threads.in_group(tid, inode.uid, inode.gid)
+                and not self.threads.in_group(tid, inode.uid, inode.gid)
             ):
                 mode = Mode(mode & ~S_ISGID)
             inode.chmod(mode, now_ns)
@@ -390,11 +436,15 @@ class Tree:
 
         Refused as `xattrs.remove` is.
         """
+        if isinstance(inode, Port) or (isinstance(inode, Queue) and name in xattrs.COMPUTED):
+            raise NotPermitted
         if name in xattrs.LISTS and name not in (inode.xattrs or {}):
             # As the kernel's own filesystems answer: there is always a list, if only the mode.
             return None
         before = inode.xattr_bytes
         xattrs.remove(inode, name, now_ns)
+        if name == xattrs.FOLLOW and isinstance(inode, Queue):
+            self.followers.follow(inode, [])
         growth = inode.xattr_bytes - before
         _pay_growth(inode, growth)
         self.ledger.stored_bytes += growth
@@ -424,6 +474,36 @@ class Tree:
             free_inodes = min(free_inodes, account.limits.max_files - account.files)
         return Room(size, max(0, free), inodes, max(0, free_inodes))
 
+    # Packets
+
+    def add_packets(self, count: int, count_bytes: int) -> Sequence:
+        """Count the first names of packets; return the number of the first packet."""
+        self.ledger.inodes += count
+        self.ledger.stored_bytes += count_bytes
+        first = Sequence(self._last + 1)
+        self._last += count
+        return first
+
+    def release_packet(self, packet: Packet) -> None:
+        """Count one name of a packet fewer, and charge nobody for it after the last one."""
+        self.ledger.inodes -= 1
+        packet.links -= 1
+        if not packet.links:
+            packet.payer.charge_bytes(-len(packet.content))
+            self.ledger.stored_bytes -= len(packet.content)
+
+    def message_of(self, packet: Packet) -> Message:
+        """See `packet.Unpacker`."""
+        message = packet.message
+        if message is None:
+            mode = self._modes.setdefault(packet.mode, packet.mode)
+            ino = Ino(self.next_number())
+            message = Message(ino, mode, packet.payer, packet.time_ns, packet.content)
+            message.links = packet.links
+            self.inodes[ino] = message
+            packet.message = message
+        return message
+
     # What keeps an inode in memory
 
     def unhold(self, inode: Inode, count: int = 1) -> None:
@@ -432,9 +512,41 @@ class Tree:
         if not inode.holds:
             self._free_unused(inode)
 
+    # Followers
+
+    def queue_named(self, name: Name) -> Queue:
+        """Return a queue (NotFound)."""
+        queue = self._found(self.root, name)
+        assert isinstance(queue, Queue)
+        return queue
+
+    def follow(self, queue: Queue, value: bytes, uid: Uid, tid: Tid, now_ns: int) -> None:
+        """Have a queue follow others, named in the value of `xattrs.FOLLOW`, and nobody else.
+
+        The user *uid* and the thread *tid* must have the right to read and search them. Refused as
+        `Followers.sources_named` is, and as `set_xattr` is.
+        """
+
+        def may_follow(source: Queue) -> bool:
+            encoded = (source.xattrs or {}).get(acl.ACCESS)
+            access = acl.Acl.decode(encoded) if encoded else acl.Acl.of_mode(source.mode)
+            groups = self.threads.groups(tid)
+            return access.allows(
+                _READ_AND_SEARCH, source.uid, source.gid, uid, groups
+            ) or self.threads.reads_all(tid, source.uid, source.gid)
+
+        sources = self.followers.sources_named(queue, value, may_follow)
+        self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(sources), now_ns)
+        self.followers.follow(queue, sources)
+
+    def _note_sources(self, queue: Queue, now_ns: int) -> None:
+        """Put what a queue follows by now into its attribute."""
+        self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(queue.sources), now_ns)
+
     # Inside
 
-    def _next(self) -> int:
+    def next_number(self) -> int:
+        """Return a number that no inode, no name and no packet has had."""
         self._last += 1
         return self._last
 
@@ -443,7 +555,7 @@ class Tree:
         dentry = directory.find(name)
         if dentry is None:
             raise NotFound
-        assert dentry.inode is not None
+        assert isinstance(dentry.inode, Message | Queue)
         return dentry.inode
 
     @staticmethod
@@ -481,11 +593,17 @@ class Tree:
         payer.pay_bytes(count)
         self.ledger.stored_bytes += count
 
-    def _remove(self, queue: Queue, dentry: Dentry[Message], now_ns: int) -> None:
+    def remove(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+        """Take a message out of a queue."""
         message = dentry.inode
         assert message is not None
         queue.remove(dentry, now_ns)
         dentry.payer.refund_file()
+        if isinstance(message, Packet):
+            if message.message is None:
+                self.release_packet(message)
+                return
+            message = message.message
         message.links -= 1
         message.ctime_ns = now_ns
         if message.links:
@@ -499,9 +617,9 @@ class Tree:
             message.payer.release_bytes(_charged_bytes(message))
 
     def _vanish(self, queue: Queue, now_ns: int) -> Vanished:
-        dentry = self.root.find(queue.name)
-        assert dentry is not None
-        self.root.remove(dentry, now_ns)
+        place = self.root.find(queue.name)
+        assert place is not None
+        self.root.remove(place, now_ns)
         self.root.links -= 1
         if queue.owner is not None:
             owned = self._owned[queue.owner]
@@ -510,15 +628,24 @@ class Tree:
                 del self._owned[queue.owner]
         queue.payer.refund_dir()
         queue.payer.release_bytes(_charged_bytes(queue))
+        arrivals = [(dentry, dentry.inode) for dentry in queue.arrivals()]
+        views: list[View] = [*queue.ends.values(), *queue.ports.values()]
         held: list[tuple[Name, Inode]] = [
-            *((dentry.name, message) for dentry, message in queue.after(0) if message.holds),
-            *((end.name, end) for end in queue.ends.values() if end.holds),
+            *(
+                (dentry.name, message)
+                for dentry, message in arrivals
+                if isinstance(message, Message) and message.holds
+            ),
+            *((view.name, view) for view in views if view.holds),
         ]
-        while (last := queue.newest) is not None:
-            self._remove(queue, last, now_ns)
-        for inode in (*queue.ends.values(), queue):
+        for dentry, _ in reversed(arrivals):
+            self.remove(queue, dentry, now_ns)
+        for inode in (*views, queue):
             inode.links = 0
             self._free_unused(inode)
+        for orphan in self.followers.forget(queue):
+            self._note_sources(orphan, now_ns)
+        queue.wake()
         return Vanished(queue, held)
 
     def _end(self, queue: Queue, name: Name, viewer: Uid) -> End:
@@ -526,15 +653,25 @@ class Tree:
         end = queue.ends.get(key)
         if end is None:
             payer = self.ledger.payer(*key[1:])
-            end = queue.ends[key] = End(Ino(self._next()), queue, name, payer)
+            end = queue.ends[key] = End(Ino(self.next_number()), queue, name, payer)
             self._add(end)
         return end
+
+    def _port(self, queue: Queue, name: Name) -> Port:
+        port = queue.ports.get(name)
+        if port is None:
+            port = queue.ports[name] = Port(Ino(self.next_number()), queue, name)
+            self._add(port)
+        port.refresh()
+        return port
 
     def _free_unused(self, inode: Inode) -> None:
         if inode.holds:
             return
         if isinstance(inode, End):
             del inode.queue.ends[inode.name, inode.uid, inode.gid]
+        elif isinstance(inode, Port):
+            del inode.queue.ports[inode.name]
         elif inode.links:
             return
         else:

@@ -19,6 +19,18 @@ MAX_LIST_BYTES = 65_536
 #: With it, a queue outlives the process that made it.
 STICKY = b"user.eventfs_sticky"
 
+#: With the value "no", a queue keeps nothing: it passes on what arrives to its followers.
+KEEP = b"user.eventfs_keep"
+
+#: The queues whose messages arrive in this one too: names, separated by slashes.
+FOLLOW = b"user.eventfs_follow"
+
+#: What can only be read of a queue, and isn't listed: who follows it, as FOLLOW names sources; and
+#: how many messages it had no room for, of which nobody else was told.
+FOLLOWERS = b"user.eventfs_followers"
+DROPPED = b"user.eventfs_dropped"
+COMPUTED = frozenset((FOLLOWERS, DROPPED))
+
 _NAMESPACE = b"user."
 LISTS = (acl.ACCESS, acl.DEFAULT)
 

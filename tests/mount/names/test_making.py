@@ -4,7 +4,6 @@ import os
 import stat
 from errno import (
     EEXIST,
-    ENOENT,
     EPERM,
 )
 from pathlib import Path
@@ -88,16 +87,16 @@ ports = pytest.mark.parametrize("port", [".pipe", ".lines"])
 
 
 @ports
-@each({**MAKE_FILE, **MAKE_OTHER, "mkdir": os.mkdir})
-def test_the_name_of_a_port_is_reserved(queue: Path, port: str, call: Call) -> None:
-    with refused(EPERM):
+@each({**MAKE_NEW, **MAKE_OTHER, "mkdir": os.mkdir})
+def test_nothing_can_be_made_in_the_place_of_a_port_by(queue: Path, port: str, call: Call) -> None:
+    with refused(EEXIST):
         call(queue / port)
     assert listed(queue) == []
 
 
 @ports
-def test_a_port_is_not_there(queue: Path, port: str) -> None:
+def test_a_port_is_there_and_not_listed(queue: Path, port: str) -> None:
+    assert (queue / port).stat().st_size == 0
     fill(queue, "message")
-    with refused(ENOENT):
-        (queue / port).stat()
+    assert stat.S_ISREG((queue / port).stat().st_mode)
     assert listed(queue) == ["head", "message", "tail"]

@@ -1,0 +1,237 @@
+"""The ports as the kernel sees them: files that are read, written and polled.
+
+A port's handle is a stream: it has no offset. Where it can be read it goes past the page cache, so
+that each read(2) is a request. A read that is none of read(2)'s, but for a page of a mapping, has
+no lock owner, and is refused: it would take a message. Where it can only be written, the kernel
+gathers a write(2) in the page cache and hands it over in one piece, however many parts writev(2)
+gives it; past the cache it would do so with at most 256.
+"""
+
+import errno
+import select
+from collections.abc import Callable
+from os import O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY
+from stat import S_ISVTX
+from time import time_ns
+
+from eventfs.mount import wire
+from eventfs.mount.connection import Connection
+from eventfs.mount.errnos import Failed
+from eventfs.mount.wire import Handle, Request
+from eventfs.queues import ports
+from eventfs.queues.errors import LimitReached, MessageTooLong, QueueGone, Refused
+from eventfs.queues.names import LINES
+from eventfs.queues.queue import Port, Queue
+from eventfs.queues.tree import Tree
+
+#: The first handle of a port: messages' are smaller.
+FIRST_HANDLE = 2
+
+_READABLE = select.POLLIN | select.POLLRDNORM
+_WRITABLE = select.POLLOUT | select.POLLWRNORM
+
+
+class PortHandle:
+    """An open port.
+
+    `rest` is the beginning of a line whose end is still to be written. It is charged to the user.
+    """
+
+    __slots__ = ("_connection", "flags", "kernels", "lines", "queue", "rest", "user")
+
+    def __init__(self, port: Port, user: ports.User, flags: int, connection: Connection) -> None:
+        """Open *port* for *user*."""
+        self.queue: Queue = port.queue
+        self.lines = port.name == LINES
+        self.user = user
+        self.flags = flags
+        self.rest = b""
+        # The kernel's number for this handle, by which those who poll it are woken.
+        self.kernels = 0
+        self._connection = connection
+
+    @property
+    def reads(self) -> bool:
+        """Whether it was opened for reading."""
+        return self.flags & O_ACCMODE != O_WRONLY
+
+    @property
+    def writes(self) -> bool:
+        """Whether it was opened for writing."""
+        return self.flags & O_ACCMODE != O_RDONLY
+
+    def wake(self) -> None:
+        """Have those who poll look again; once, until they have looked."""
+        self.queue.waiters.discard(self)
+        self._connection.wake(self.kernels)
+
+
+class Ports:
+    """The open ports of a mount."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        connection: Connection,
+        on_traffic: Callable[[Queue, list[ports.Taken]], None],
+    ) -> None:
+        """Open none yet.
+
+        *on_traffic* is told of each queue whose messages have changed, and of those that were taken
+        and that the kernel may know.
+        """
+        #: Handles that are polled for room where there was none.
+        self.short: set[PortHandle] = set()
+        self._tree = tree
+        self._connection = connection
+        self._on_traffic = on_traffic
+        self._handles: dict[Handle, PortHandle] = {}
+        self._last = FIRST_HANDLE - 1
+
+    def open(self, port: Port, flags: int, request: Request) -> bytes:
+        """Open a port. O_TRUNC, O_APPEND and O_CREAT do nothing."""
+        queue = port.queue
+        uid, gid, tid = request.uid, request.gid, request.tid
+        umask, overrides = 0, False
+        if flags & O_ACCMODE != O_RDONLY:
+            umask = self._tree.threads.umask(tid)
+        if queue.mode & S_ISVTX:
+            overrides = self._tree.threads.owns_all(tid, queue.uid, queue.gid)
+        user = ports.User(uid, gid, umask, self._tree.ledger.payer(uid, gid), overrides)
+        self._last += 1
+        self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
+        port.holds += 1
+        how = wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
+        if flags & O_ACCMODE != O_WRONLY:
+            how |= wire.FOPEN_DIRECT_IO
+        return wire.OPEN_OUT.pack(self._last, how, 0)
+
+    def read(self, fh: Handle, request: Request) -> bytes:
+        """Take the oldest message, or as many lines as fit."""
+        _, offset, size, read_flags, _, flags, _ = wire.READ_IN.unpack_from(request.body)
+        handle = self._handles[fh]
+        queue, user = handle.queue, handle.user
+        if not read_flags & wire.READ_LOCKOWNER:
+            raise Failed(errno.EIO)
+        if handle.lines:
+            content, known = ports.take_lines(self._tree, queue, size, user, time_ns())
+            if not content and flags & O_NONBLOCK:
+                raise Failed(errno.EAGAIN)
+        elif offset:
+            # The rest of a buffer that the kernel hands over in pieces: a call is one message.
+            return b""
+        else:
+            taken = ports.take(self._tree, queue, size, user, time_ns())
+            if taken is None:
+                if flags & O_NONBLOCK:
+                    raise Failed(errno.EAGAIN)
+                return b""
+            content = taken.content
+            known = [taken] if taken.message is not None else []
+        if known or queue.shown:
+            self._on_traffic(queue, known)
+        return content
+
+    def write(self, fh: Handle, request: Request) -> bytes:
+        """Append a message, or a message for each line."""
+        _, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
+        handle = self._handles[fh]
+        queue = handle.queue
+        data = bytes(request.rest(wire.WRITE_IN.size))
+        if handle.lines:
+            written = self._write_lines(handle, data)
+        elif offset and not handle.flags & O_APPEND:
+            # The next piece of so many parts that the kernel has cut them.
+            raise MessageTooLong
+        else:
+            ports.put(self._tree, queue, data, handle.user, time_ns())
+            written = len(data)
+        if queue.shown:
+            self._on_traffic(queue, [])
+        return wire.WRITE_OUT.pack(written, 0)
+
+    def poll(self, fh: Handle, request: Request) -> bytes:
+        """Tell what is ready, and have those who wait woken by what changes that."""
+        _, kernels, flags, _ = wire.POLL_IN.unpack_from(request.body)
+        handle = self._handles[fh]
+        queue = handle.queue
+        ready = 0
+        if not queue.links:
+            ready |= select.POLLHUP
+        if handle.reads and len(queue):
+            ready |= _READABLE
+        has_room = handle.writes and ports.has_room(self._tree, queue, handle.user)
+        if has_room:
+            ready |= _WRITABLE
+        if flags & wire.POLL_SCHEDULE_NOTIFY:
+            handle.kernels = kernels
+            queue.waiters.add(handle)
+            if handle.writes and not has_room:
+                self.short.add(handle)
+        return wire.POLL_OUT.pack(ready, 0)
+
+    def look_for_room(self) -> None:
+        """Wake those who wait for room, where there is some by now."""
+        for handle in list(self.short):
+            if not handle.queue.links or ports.has_room(self._tree, handle.queue, handle.user):
+                self.short.remove(handle)
+                handle.wake()
+
+    def release(self, fh: Handle) -> None:
+        """Close a port; the rest of a line is a message now, if there is room for it."""
+        handle = self._handles.pop(fh)
+        queue, rest = handle.queue, handle.rest
+        queue.waiters.discard(handle)
+        self.short.discard(handle)
+        if not rest:
+            return
+        self._charge_rest(handle, b"")
+        try:
+            ports.put(self._tree, queue, rest, handle.user, time_ns())
+        except Refused:
+            queue.dropped += 1
+        if queue.shown:
+            self._on_traffic(queue, [])
+
+    def _write_lines(self, handle: PortHandle, data: bytes) -> int:
+        """Return how many bytes of *data* are in."""
+        before = handle.rest
+        *lines, rest = (before + data).split(b"\n")
+        counted = 0
+        if lines:
+            self._charge_rest(handle, b"")
+            try:
+                count = ports.put_lines(self._tree, handle.queue, lines, handle.user, time_ns())
+            except Refused:
+                self._charge_rest(handle, before)
+                raise
+            counted = sum(map(len, lines[:count])) + count - len(before)
+            if count < len(lines):
+                return counted
+        try:
+            self._keep_rest(handle, rest)
+        except Refused:
+            if not counted:
+                raise
+            return counted
+        return len(data)
+
+    def _keep_rest(self, handle: PortHandle, rest: bytes) -> None:
+        """Keep the beginning of a line (QueueGone, MessageTooLong, LimitReached, MountFull)."""
+        growth = len(rest) - len(handle.rest)
+        if not growth:
+            return
+        if not handle.queue.links:
+            raise QueueGone
+        if len(rest) > ports.MAX_MESSAGE_BYTES:
+            raise MessageTooLong
+        self._tree.ledger.check_stored(growth)
+        if not handle.user.payer.has_room(files=0, count_bytes=growth):
+            raise LimitReached
+        self._charge_rest(handle, rest)
+
+    def _charge_rest(self, handle: PortHandle, rest: bytes) -> None:
+        growth = len(rest) - len(handle.rest)
+        handle.rest = rest
+        handle.user.payer.charge_bytes(growth)
+        self._tree.ledger.stored_bytes += growth

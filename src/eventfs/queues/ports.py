@@ -1,0 +1,243 @@
+"""What goes through a queue's ports: `.pipe`, a message a call, and `.lines`, a message a line."""
+
+from stat import S_IFREG, S_ISGID, S_ISVTX
+from typing import NamedTuple
+
+from eventfs.queues import acl
+from eventfs.queues.directory import Dentry, Sequence
+from eventfs.queues.errors import (
+    LimitReached,
+    MessageTooLong,
+    MountFull,
+    NotPermitted,
+    QueueGone,
+    Refused,
+)
+from eventfs.queues.inode import Mode
+from eventfs.queues.ledger import Gid, Payer, Uid
+from eventfs.queues.message import Message
+from eventfs.queues.names import Name
+from eventfs.queues.packet import Packet
+from eventfs.queues.queue import Arrival, Queue
+from eventfs.queues.tree import Tree
+
+#: The largest message that goes through a port, in bytes: 255 pages. The kernel hands over what is
+#: written in pieces of up to 256, so a larger one may be only the first piece of something.
+MAX_MESSAGE_BYTES = 255 * 4096
+
+#: The name of what has none yet.
+_UNNAMED = Name(b"")
+
+
+class User(NamedTuple):
+    """Who has opened a port: rights and charges are theirs, whoever uses it.
+
+    `overrides` tells whether they may take what is others' from a queue with S_ISVTX.
+    """
+
+    uid: Uid
+    gid: Gid
+    umask: int
+    payer: Payer
+    overrides: bool
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of their messages."""
+        return Mode(S_IFREG | 0o666 & ~self.umask)
+
+
+class Taken(NamedTuple):
+    """What was taken: its content, and its name and message if somebody has looked at it before."""
+
+    content: bytes
+    name: Name
+    message: Message | None
+
+
+def has_room(tree: Tree, queue: Queue, user: User) -> bool:
+    """Tell whether a message of a byte would be let in."""
+    return _fits(tree, queue, user, 1, 1)
+
+
+def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> None:
+    """Append a message, whole or not at all.
+
+    Refused with QueueGone, MessageTooLong, LimitReached, MountFull.
+    """
+    if not queue.links:
+        raise QueueGone
+    count_bytes = len(content)
+    if count_bytes > MAX_MESSAGE_BYTES:
+        raise MessageTooLong
+    if queue.xattrs and acl.DEFAULT in queue.xattrs:
+        _put_with_list(tree, queue, content, user, now_ns)
+        return
+    tree.ledger.check_stored(count_bytes)
+    tree.ledger.check_inode()
+    inode_payer = _inode_payer(tree, queue, user)
+    keeps = queue.keeps
+    if keeps:
+        _pay_name(queue, user.payer)
+    try:
+        inode_payer.pay_bytes(count_bytes)
+    except LimitReached:
+        if keeps:
+            user.payer.refund_file()
+        raise
+    packet = Packet(content, user.mode, inode_payer, now_ns)
+    number = tree.add_packets(1, count_bytes)
+    if keeps:
+        queue.append(Dentry(_UNNAMED, packet, number, user.payer), now_ns)
+    if queue.followers:
+        tree.followers.pass_on(queue, _UNNAMED, packet, number, now_ns)
+    if not keeps:
+        tree.release_packet(packet)
+
+
+def put_lines(tree: Tree, queue: Queue, lines: list[bytes], user: User, now_ns: int) -> int:
+    """Append as many messages as are let in; return how many (errors as `put`, for the first)."""
+    simple = queue.links and queue.keeps and not queue.followers
+    if simple and not (queue.xattrs and acl.DEFAULT in queue.xattrs):
+        count_bytes = sum(map(len, lines))
+        longest = max(map(len, lines))
+        if longest <= MAX_MESSAGE_BYTES and _fits(tree, queue, user, len(lines), count_bytes):
+            _put_all(tree, queue, lines, user, now_ns, count_bytes)
+            return len(lines)
+    for number, line in enumerate(lines):
+        try:
+            put(tree, queue, line, user, now_ns)
+        except Refused:
+            if not number:
+                raise
+            return number
+    return len(lines)
+
+
+def take(tree: Tree, queue: Queue, room_bytes: int, user: User, now_ns: int) -> Taken | None:
+    """Take the oldest message, whole; None where there is none.
+
+    Refused with QueueGone; with MessageTooLong where it has more than *room_bytes* bytes, and with
+    NotPermitted where it is another's in a queue with S_ISVTX: then it stays.
+    """
+    if not queue.links:
+        raise QueueGone
+    dentry = queue.first
+    if dentry is None:
+        return None
+    inode = dentry.inode
+    message = inode.message if isinstance(inode, Packet) else inode
+    if message is None:
+        assert isinstance(inode, Packet)
+        content, payer = inode.content, inode.payer
+        size = len(content)
+    else:
+        content, payer, size = b"", message.payer, message.size
+    if queue.mode & S_ISVTX and user.uid not in (payer.uid, queue.uid) and not user.overrides:
+        raise NotPermitted
+    if size > room_bytes:
+        raise MessageTooLong
+    if message is not None:
+        content = bytes(message.read(0, size, now_ns))
+    tree.remove(queue, dentry, now_ns)
+    return Taken(content, dentry.name, message if dentry.name else None)
+
+
+def take_lines(
+    tree: Tree, queue: Queue, room_bytes: int, user: User, now_ns: int
+) -> tuple[bytes, list[Taken]]:
+    """Take as many whole messages as fit, each ended by a newline.
+
+    Returns them, and those that somebody has looked at before. Refused as `take` is, for the first.
+    """
+    lines: list[bytes] = []
+    known: list[Taken] = []
+    while True:
+        if not queue.mode & S_ISVTX:
+            packets = queue.leading_packets(room_bytes)
+            if packets:
+                taken_lines = _take_all(tree, queue, packets, now_ns)
+                room_bytes -= sum(map(len, taken_lines)) + len(taken_lines)
+                lines += taken_lines
+        try:
+            taken = take(tree, queue, room_bytes - 1, user, now_ns)
+        except Refused:
+            if not lines:
+                raise
+            taken = None
+        if taken is None:
+            break
+        room_bytes -= len(taken.content) + 1
+        lines.append(taken.content)
+        if taken.message is not None:
+            known.append(taken)
+    lines.append(b"")
+    return b"\n".join(lines), known
+
+
+def _put_all(  # noqa: PLR0913  # as `put_lines`, and what it has counted
+    tree: Tree, queue: Queue, lines: list[bytes], user: User, now_ns: int, count_bytes: int
+) -> None:
+    """Append messages that were found to fit."""
+    payer, mode, inode_payer = user.payer, user.mode, _inode_payer(tree, queue, user)
+    payer.charge_files(len(lines))
+    inode_payer.charge_bytes(count_bytes)
+    first = tree.add_packets(len(lines), count_bytes)
+    queue.extend(
+        [
+            Dentry(_UNNAMED, Packet(line, mode, inode_payer, now_ns), Sequence(number), payer)
+            for number, line in enumerate(lines, first)
+        ],
+        now_ns,
+    )
+
+
+def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) -> list[bytes]:
+    """Take packets from the beginning of a queue."""
+    packets = [dentry.inode for dentry in dentries]
+    queue.remove_leading(dentries, now_ns)
+    for dentry in dentries:
+        dentry.payer.charge_files(-1)
+    lines: list[bytes] = []
+    for packet in packets:
+        assert isinstance(packet, Packet)
+        lines.append(packet.content)
+        tree.release_packet(packet)
+    return lines
+
+
+def _fits(tree: Tree, queue: Queue, user: User, files: int, count_bytes: int) -> bool:
+    ledger, inode_payer = tree.ledger, _inode_payer(tree, queue, user)
+    return (
+        (not queue.keeps or len(queue) + files <= queue.payer.max_files_per_dir)
+        and ledger.inodes + files <= ledger.settings.nr_inodes
+        and ledger.stored_bytes + count_bytes <= ledger.settings.size_bytes
+        and user.payer.has_room(files=files, count_bytes=0)
+        and inode_payer.has_room(files=0, count_bytes=count_bytes)
+    )
+
+
+def _pay_name(queue: Queue, payer: Payer) -> None:
+    if len(queue) >= queue.payer.max_files_per_dir:
+        raise LimitReached
+    payer.pay_file()
+
+
+def _inode_payer(tree: Tree, queue: Queue, user: User) -> Payer:
+    """Return who is charged for the bytes: S_ISGID passes the queue's group on."""
+    return tree.ledger.payer(user.uid, queue.gid) if queue.mode & S_ISGID else user.payer
+
+
+def _put_with_list(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> None:
+    """Append a message that inherits an access control list: it needs a place for that."""
+    if not _fits(tree, queue, user, 1, len(content)):
+        raise LimitReached
+    name = queue.free_name(tree.next_number())
+    message = tree.create(queue, name, Mode(S_IFREG | 0o666), user.uid, user.gid, now_ns)
+    try:
+        tree.write(message, 0, content, now_ns)
+    except (LimitReached, MountFull):
+        # The list took what was left.
+        if (dentry := queue.find(name)) is not None:
+            tree.remove(queue, dentry, now_ns)
+        raise
