@@ -1,6 +1,7 @@
 """The filesystem as the kernel sees it.
 
 - `operations`: requests in, answers out; no rules, those are in `eventfs.queues`
+- `ports`: the ports' handles, reads, writes and polls
 - `errnos`: which errno each refusal is
 - `owners`: which process made a queue, and when it dies; all that is specific to one system
 - `wire`: the kernel's requests and our answers as bytes

@@ -113,6 +113,8 @@ class Operations:
         self._inodes = tree.inodes
         self._messages = cast("dict[Ino, Message]", tree.inodes)
         self._directories = cast("dict[Ino, Root | Queue]", tree.inodes)
+        # Followers of whose attributes the kernel remembers others.
+        self._touched = tree.followers.touched
         self._owners = owners
         self._notifier = notifier
         self._connection = connection
@@ -246,6 +248,8 @@ class Operations:
             request.gid,
             time_ns(),
         )
+        if self._touched:
+            self._tell_followers()
         return self._entry(message)
 
     def unlink(self, request: Request) -> bytes:
@@ -454,7 +458,10 @@ class Operations:
     def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
         directory = self._directories[request.ino]
         mode = _masked(directory, mode, umask)
-        return self._tree.create(directory, name, mode, request.uid, request.gid, time_ns())
+        message = self._tree.create(directory, name, mode, request.uid, request.gid, time_ns())
+        if self._touched:
+            self._tell_followers()
+        return message
 
     def _entry(self, inode: Inode) -> bytes:
         """Answer a lookup, which the inode counts."""
@@ -520,6 +527,16 @@ class Operations:
         for _, name, message in known:
             if message is not None:
                 self._popped(queue.ino, name, message)
+        self._tell_changed(queue)
+        self._tell_followers()
+
+    def _tell_followers(self) -> None:
+        """Tell the kernel of queues in which a message has arrived that it didn't put there."""
+        while self._touched:
+            self._tell_changed(self._touched.pop())
+
+    def _tell_changed(self, queue: Queue) -> None:
+        """Tell the kernel that a queue's attributes have changed without its knowledge."""
         if queue.shown:
             queue.shown = False
             self._invalidate_attributes(queue)

@@ -83,6 +83,7 @@ class Ports:
         #: Handles that are polled for room where there was none.
         self.short: set[PortHandle] = set()
         self._tree = tree
+        self._touched = tree.followers.touched
         self._connection = connection
         self._on_traffic = on_traffic
         self._handles: dict[Handle, PortHandle] = {}
@@ -146,7 +147,7 @@ class Ports:
         else:
             ports.put(self._tree, queue, data, handle.user, time_ns())
             written = len(data)
-        if queue.shown:
+        if queue.shown or self._touched:
             self._on_traffic(queue, [])
         return wire.WRITE_OUT.pack(written, 0)
 
@@ -190,7 +191,7 @@ class Ports:
             ports.put(self._tree, queue, rest, handle.user, time_ns())
         except Refused:
             queue.dropped += 1
-        if queue.shown:
+        if queue.shown or self._touched:
             self._on_traffic(queue, [])
 
     def _write_lines(self, handle: PortHandle, data: bytes) -> int:

@@ -3,8 +3,13 @@
 Where to find a rule:
 
 - `tree`: what may be made, linked and removed where; a queue's fate; when an inode is freed
-- `queue`: the order of messages, `head` and `tail`
+- `queue`: the order of messages, `head` and `tail`, and whom they and the ports belong to
 - `message`: a message's bytes, sparse files included
+- `ports`: what goes through `.pipe` and `.lines`; `packet`: as what it stands in a queue meanwhile
+- `followers`: queues in which the messages of others arrive too
+- `sightings`: which message a thread means that unlinks `head`
+- `ledger`: who may have how much, and who has how much
+- `acl`: access control lists
 - `inode`: modes, owners and times
 - `xattrs`: extended attributes
 - `names`: lengths and reserved names

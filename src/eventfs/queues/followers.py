@@ -36,6 +36,8 @@ class Followers:
     def __init__(self, places: Places) -> None:
         """Start with nobody following."""
         self._places = places
+        #: Followers that got a message, of whose attributes somebody remembers others (`shown`).
+        self.touched: list[Queue] = []
 
     def sources_named(
         self, queue: Queue, value: bytes, may_follow: Callable[[Queue], bool]
@@ -98,6 +100,8 @@ class Followers:
         if name and queue.find(name) is not None:
             name = queue.free_name(number)
         queue.append(Dentry(name, inode, number, payer), now_ns)
+        if queue.shown:
+            self.touched.append(queue)
         return True
 
 
