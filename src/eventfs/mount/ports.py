@@ -7,6 +7,7 @@ gathers a write(2) in the page cache and hands it over in one piece, however man
 gives it; past the cache it would do so with at most 256.
 """
 
+import contextlib
 import errno
 import select
 from collections.abc import Callable
@@ -63,7 +64,8 @@ class PortHandle:
     def wake(self) -> None:
         """Have those who poll look again; once, until they have looked."""
         self.queue.waiters.discard(self)
-        self._connection.wake(self.kernels)
+        with contextlib.suppress(OSError):  # then the mount is going, and they are told of that
+            self._connection.wake(self.kernels)
 
 
 class Ports:

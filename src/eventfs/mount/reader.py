@@ -61,6 +61,9 @@ _JOINED_BYTES = 65_536
 #: What reading the descriptor may fail with, to be tried again (libfuse's list).
 _AGAIN = (errno.EINTR, errno.ENOENT)
 
+#: What says that there is no mount any more: somebody has unmounted it, or aborted its connection.
+_GONE = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
+
 _HEADER_BYTES = wire.OUT_HEADER.size
 _pack_header = wire.OUT_HEADER.pack
 _unpack_header = wire.IN_HEADER.unpack_from
@@ -134,7 +137,7 @@ class Reader:
         try:
             return self._answer(count)
         except OSError as error:
-            if error.errno != errno.ENODEV:  # somebody has unmounted it
+            if error.errno not in _GONE:
                 raise
             self.ended = True
             return False
@@ -163,6 +166,8 @@ class Reader:
         deaths = self._owners.deaths()
         if deaths or self._server.dead:
             self._server.owners_died(deaths)
+        if self._server.short:
+            self._server.look_for_room()
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call *function* between two requests; safe in any thread."""
