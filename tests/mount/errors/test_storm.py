@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from errno import (
     EEXIST,
+    EIDRM,
     EINVAL,
+    EMSGSIZE,
     ENODATA,
     ENOENT,
     ENOTEMPTY,
     EPERM,
+    ESPIPE,
     errorcode,
 )
 from pathlib import Path
@@ -36,22 +39,23 @@ class Storm:
         self.root = root
         self.random = random.Random(seed)  # noqa: S311  # no secret
         self.handles: list[int] = []
-        #: Each call, and the errors that its man page lists and this use of it may give.
+        #: Each call, and the errors that its man page lists and this use of it may give; a port's
+        #: are among them (EMSGSIZE, EIDRM, ESPIPE).
         self.calls: dict[Callable[[], object], set[int]] = {
             self.mkdir: {EEXIST},
             self.rmdir: {ENOENT, ENOTEMPTY},
             self.own_briefly: {EEXIST},
-            self.create: {ENOENT, EPERM},
+            self.create: {ENOENT, EPERM, EIDRM},
             self.create_exclusively: {ENOENT, EPERM, EEXIST},
             self.mknod: {ENOENT, EPERM, EEXIST},
             self.link: {ENOENT, EPERM, EEXIST},
-            self.unlink: {ENOENT},
+            self.unlink: {ENOENT, EPERM},
             self.pop: {ENOENT},
-            self.read: {ENOENT},
+            self.read: {ENOENT, EMSGSIZE, EIDRM},
             self.stat: {ENOENT},
             self.lstat: {ENOENT},
             self.readlink: {ENOENT, EINVAL},
-            self.truncate: {ENOENT},
+            self.truncate: {ENOENT, EPERM},
             self.list_queue: {ENOENT},
             self.list_root: set(),
             self.walk: {ENOENT},
@@ -62,7 +66,7 @@ class Storm:
             self.symlink: {ENOENT, EPERM, EEXIST},
             self.rename: {ENOENT, EPERM},
             self.hold: {ENOENT},
-            self.use_handle: set(),
+            self.use_handle: {ESPIPE},
             self.statvfs: set(),
         }
 
