@@ -123,7 +123,7 @@ class Operations:
         # A directory's handle: what it lists, and for whom.
         self._listings: dict[Handle, tuple[Root | Queue, Uid]] = {}
         self._last_listing = Handle(0)
-        self.ports = Ports(tree, connection, self._ports_used)
+        self.ports = Ports(tree, connection, self._deaths_first, self._ports_used)
         #: Those who wait for room in a queue.
         self.short = self.ports.short
         # Messages whose content the kernel was given, as long as it knows them.
@@ -166,6 +166,8 @@ class Operations:
         if request.ino == ROOT_INO and wire.kind(opcode) == "lookup":
             dentry = self._tree.root.find(request.name())
             about = dentry.inode if dentry else None
+        if isinstance(about, View):
+            about = about.queue
         if isinstance(about, Queue) and about.owner in self.dead:
             self._bury([about.owner])
 
@@ -515,6 +517,13 @@ class Operations:
         now_ns = message.atime_ns if self._noatime else time_ns()
         with contextlib.suppress(OSError):  # then it asks
             self._connection.store(ino, message.read(0, size, now_ns))
+
+    def _deaths_first(self, queue: Queue) -> None:
+        """Let a queue vanish whose owner is dead."""
+        if deaths := self._owners.deaths():
+            self.owners_died(deaths)
+        if queue.owner in self.dead:
+            self._bury([queue.owner])
 
     def _popped(self, queue: Ino, name: Name, message: Message) -> None:
         """Tell the kernel that a message has gone from a queue without its knowledge."""

@@ -1,10 +1,10 @@
 """The ports as the kernel sees them: files that are read, written and polled.
 
-A port's handle is a stream: it has no offset. Where it can be read it goes past the page cache, so
-that each read(2) is a request. A read that is none of read(2)'s, but for a page of a mapping, has
-no lock owner, and is refused: it would take a message. Where it can only be written, the kernel
-gathers a write(2) in the page cache and hands it over in one piece, however many parts writev(2)
-gives it; past the cache it would do so with at most 256.
+A port's handle is a stream that goes past the page cache: it has no offset, and each call is a
+request. (Through the cache the kernel would gather the parts of any writev(2); but it would cut a
+write where the client's memory isn't resident, and show what was written to whoever has mapped the
+port.) A read that is none of read(2)'s, but for a page of a mapping, has no lock owner, and is
+refused: it would take a message.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import errno
 import select
 from collections.abc import Callable
 from os import O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY
-from stat import S_ISVTX
 from time import time_ns
 
 from eventfs.mount import wire
@@ -75,10 +74,13 @@ class Ports:
         self,
         tree: Tree,
         connection: Connection,
+        deaths_first: Callable[[Queue], None],
         on_traffic: Callable[[Queue, list[ports.Taken]], None],
     ) -> None:
         """Open none yet.
 
+        *deaths_first* lets a queue vanish whose owner is dead: unlike an open message, an open port
+        goes with its queue.
         *on_traffic* is told of each queue whose messages have changed, and of those that were taken
         and that the kernel may know.
         """
@@ -87,6 +89,7 @@ class Ports:
         self._tree = tree
         self._touched = tree.followers.touched
         self._connection = connection
+        self._deaths_first = deaths_first
         self._on_traffic = on_traffic
         self._handles: dict[Handle, PortHandle] = {}
         self._last = FIRST_HANDLE - 1
@@ -98,15 +101,13 @@ class Ports:
         umask, overrides = 0, False
         if flags & O_ACCMODE != O_RDONLY:
             umask = self._tree.threads.umask(tid)
-        if queue.mode & S_ISVTX:
+        if flags & O_ACCMODE != O_WRONLY:
             overrides = self._tree.threads.owns_all(tid, queue.uid, queue.gid)
         user = ports.User(uid, gid, umask, self._tree.ledger.payer(uid, gid), overrides)
         self._last += 1
         self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
         port.holds += 1
-        how = wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
-        if flags & O_ACCMODE != O_WRONLY:
-            how |= wire.FOPEN_DIRECT_IO
+        how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
         return wire.OPEN_OUT.pack(self._last, how, 0)
 
     def read(self, fh: Handle, request: Request) -> bytes:
@@ -114,6 +115,7 @@ class Ports:
         _, offset, size, read_flags, _, flags, _ = wire.READ_IN.unpack_from(request.body)
         handle = self._handles[fh]
         queue, user = handle.queue, handle.user
+        self._deaths_first(queue)
         if not read_flags & wire.READ_LOCKOWNER:
             raise Failed(errno.EIO)
         if handle.lines:
@@ -140,6 +142,7 @@ class Ports:
         _, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
         handle = self._handles[fh]
         queue = handle.queue
+        self._deaths_first(queue)
         data = bytes(request.rest(wire.WRITE_IN.size))
         if handle.lines:
             written = self._write_lines(handle, data)

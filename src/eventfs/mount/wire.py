@@ -166,7 +166,7 @@ _POSIX_ACL, _MAX_PAGES, _HANDLE_KILLPRIV_V2 = 1 << 20, 1 << 22, 1 << 28
 #: What is asked of the kernel: O_TRUNC with open instead of a request of its own; the umask, which
 #: is ours to apply, since an inherited access control list replaces it (acl(5)); listings with
 #: attributes; and set-id bits, which are ours to drop (else it asks for `security.capability`
-#: before each write through the page cache).
+#: before each write of a message through the page cache).
 FLAGS = (
     _ASYNC_READ
     | _ATOMIC_O_TRUNC

@@ -129,9 +129,15 @@ class Acl:
         return self.with_mode(Mode(self.mode(Mode(0)) & mode))
 
     def of_port(self) -> "Acl":
-        """Return the list of a port of a queue with this list, as `port_mode` does for modes."""
+        """Return the list of a port of a queue with this list, as `port_mode` does for modes.
+
+        Its mask is never empty: the kernel would take that for a sign that there is no list.
+        """
         return Acl(
-            [entry._replace(rights=port_mode(entry.rights) & 0o7) for entry in self._entries]
+            [
+                entry._replace(rights=port_mode(entry.rights) & 0o7 or int(entry.tag == _MASK))
+                for entry in self._entries
+            ]
         )
 
     @property

@@ -6,7 +6,7 @@ where their limits don't allow it, the follower misses the message and counts th
 notices.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from eventfs.queues.directory import Dentry, Sequence
@@ -50,7 +50,7 @@ class Followers:
         names = dict.fromkeys(Name(name) for name in value.split(_SEPARATOR) if name)
         sources = [self._places.queue_named(name) for name in names]
         for source in sources:
-            if queue is source or queue in _all_sources(source):
+            if queue in _with_all_sources(source):
                 raise FollowsItself
             if not may_follow(source):
                 raise MayNotFollow
@@ -77,12 +77,18 @@ class Followers:
     def pass_on(
         self, queue: Queue, name: Name, inode: Message | Packet, number: Sequence, now_ns: int
     ) -> None:
-        """Put what has arrived in *queue* into all that follow it; a packet has no name."""
-        for follower in queue.followers:
-            if not follower.keeps or self._arrive(follower, name, inode, number, now_ns):
-                self.pass_on(follower, name, inode, number, now_ns)
-            else:
-                follower.dropped += 1
+        """Put what has arrived in *queue* into all that follow it, once; a packet has no name."""
+        reached = {queue}
+        sources = [queue]
+        while sources:
+            for follower in sources.pop().followers:
+                if follower in reached:
+                    continue
+                reached.add(follower)
+                if follower.keeps and not self._arrive(follower, name, inode, number, now_ns):
+                    follower.dropped += 1
+                elif follower.followers:
+                    sources.append(follower)
 
     def _arrive(
         self, queue: Queue, name: Name, inode: Message | Packet, number: Sequence, now_ns: int
@@ -110,8 +116,12 @@ def encoded(sources: list[Queue]) -> bytes:
     return _SEPARATOR.join(source.name for source in sources)
 
 
-def _all_sources(queue: Queue) -> Iterator[Queue]:
-    """Yield whose messages arrive in *queue*, also through others."""
-    for source in queue.sources:
-        yield source
-        yield from _all_sources(source)
+def _with_all_sources(queue: Queue) -> set[Queue]:
+    """Return a queue, and those whose messages arrive in it, also through others."""
+    found = {queue}
+    pending = [queue]
+    while pending:
+        new = set(pending.pop().sources) - found
+        found |= new
+        pending += new
+    return found

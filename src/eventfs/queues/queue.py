@@ -305,8 +305,11 @@ class Port(View):
         self.payer = queue.payer
         self.mode = Mode(S_IFREG | acl.port_mode(queue.mode))
         self.atime_ns, self.mtime_ns, self.ctime_ns = queue.atime_ns, queue.mtime_ns, queue.ctime_ns
-        access = (queue.xattrs or {}).get(acl.ACCESS)
-        self.xattrs = (access and {acl.ACCESS: acl.Acl.decode(access).of_port().encode()}) or None
+        self.xattrs = None
+        if queue.xattrs and acl.ACCESS in queue.xattrs:
+            access = acl.Acl.decode(queue.xattrs[acl.ACCESS]).of_port()
+            self.mode = Mode(S_IFREG | access.mode(Mode(0)))
+            self.xattrs = {acl.ACCESS: access.encode()}
 
 
 class End(View):
