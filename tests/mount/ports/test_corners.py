@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.calls import refused
+from tests.mount.calls import libc, refused
 from tests.mount.ports.using import FOLLOW, KEEP, MIB, opened, put, take, take_all
 from tests.mount.processes import ALICE, BOB, Fork, Forked, in_child
 from tests.mounts import Child, Mount
