@@ -46,9 +46,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _HELP = """\
 Measure eventfs beside other ways to pass messages: the smallest C server that looks the same
-(floor.c), a directory on tmpfs, POSIX message queues, dirq, persist-queue and Redis. All do the
-same work on the same machine in the same run; rounds alternate between them, and what is shown is
-the median round. Nothing is left behind, also after Ctrl-C.
+(floor.c), a directory on tmpfs, POSIX message queues, dirq, persist-queue, litequeue and Redis. All
+do the same work on the same machine in the same run; rounds alternate between them, and what is
+shown is the median round. Nothing is left behind, also after Ctrl-C.
 
 A cell shows a peer's figure and, in brackets, eventfs's figure divided by it: 2× is twice as many
 messages, or twice the time. Peers that aren't installed are listed with what would help.

@@ -27,6 +27,15 @@ class Channel(ABC):
     def take(self) -> bytes:
         """Take the oldest message."""
 
+    def put_many(self, messages: list[bytes]) -> None:
+        """Add messages with as few calls as can be: here, one by one."""
+        for message in messages:
+            self.put(message)
+
+    def take_many(self, count: int) -> list[bytes]:
+        """Take at least one of *count* messages that are there, all that one call gives."""
+        return [self.take() for _ in range(count)]
+
     def take_waiting(self) -> bytes:
         """Take the oldest message as soon as there is one."""
         while True:
@@ -114,6 +123,67 @@ class Files(Channel):
         return events
 
 
+class Pipe(Channel):
+    """A queue's `.pipe`, where a system call is a message."""
+
+    name = ".pipe"
+
+    def __init__(self, where: str) -> None:
+        self.queue = where
+        self._fd = os.open(f"{where}/{self.name}", os.O_RDWR)
+
+    def put(self, message: bytes) -> None:
+        """Write."""
+        os.write(self._fd, message)
+
+    def take(self) -> bytes:
+        """Read."""
+        return self._read(4096)  # the kernel makes all of the buffer's pages ready each time
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+    def _read(self, most_bytes: int) -> bytes:
+        found = os.read(self._fd, most_bytes)
+        if not found:
+            raise FileNotFoundError
+        return found
+
+
+class Lines(Pipe):
+    """A queue's `.lines`, where a system call is as many messages as fit."""
+
+    name = ".lines"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self._read_ahead: list[bytes] = []
+
+    def put(self, message: bytes) -> None:
+        """Write a line."""
+        self.put_many([message])
+
+    def take(self) -> bytes:
+        """Take what was read; read, where that is used up."""
+        if not self._read_ahead:
+            self._read_ahead = self.take_many(1)[::-1]
+        return self._read_ahead.pop()
+
+    def put_many(self, messages: list[bytes]) -> None:
+        """Join, write."""
+        lines = b"\n".join([*messages, b""])
+        if os.write(self._fd, lines) < len(lines):
+            raise BlockingIOError("it takes no more")
+
+    def take_many(self, count: int) -> list[bytes]:
+        """Read, split."""
+        del count
+        messages = self._read(1 << 20).split(b"\n")
+        messages.pop()  # behind the last newline
+        return messages
+
+
 class Posix(Channel):
     """A POSIX message queue."""
 
@@ -163,13 +233,16 @@ class Dirq(Channel):
 
 
 class Persist(Channel):
-    """A persist-queue, in files or in SQLite."""
+    """A persist-queue, in files or in SQLite.
 
-    def __init__(self, where: str, *, sqlite: bool) -> None:
+    With *batches*, SQLite forgets messages as files do: when it is told that they are done.
+    """
+
+    def __init__(self, where: str, *, sqlite: bool, batches: bool) -> None:
         module = importlib.import_module("persistqueue")
         Path(where).mkdir(exist_ok=True)
         self._queue = (
-            module.SQLiteQueue(where, auto_commit=True)
+            module.SQLiteQueue(where, auto_commit=not batches)
             if sqlite
             else module.Queue(where, tempdir=where)
         )
@@ -183,6 +256,65 @@ class Persist(Channel):
         message: bytes = self._queue.get(block=False)
         self._queue.task_done()
         return message
+
+    def take_many(self, count: int) -> list[bytes]:
+        """Get, and say once that all are done."""
+        messages = [self._queue.get(block=False) for _ in range(count)]
+        self._queue.task_done()
+        return messages
+
+
+class Lite(Channel):
+    """A litequeue, a file for each queue."""
+
+    #: How many messages that are done it keeps, at most: they take memory.
+    _DONE = 10
+
+    def __init__(self, where: str, *, sleeps: bool) -> None:
+        self._queue = importlib.import_module("litequeue").LiteQueue(where)
+        self._sleeps = sleeps
+        self._done = 0
+
+    def put(self, message: bytes) -> None:
+        """Put."""
+        self._queue.put(message)
+
+    def take(self) -> bytes:
+        """Pop, and say that it is done."""
+        popped = self._queue.pop()
+        if popped is None:
+            raise FileNotFoundError
+        self._queue.done(popped.message_id)
+        self._done += 1
+        if self._done == self._DONE:
+            self._queue.prune()
+            self._done = 0
+        message: bytes = popped.data
+        return message
+
+    def put_many(self, messages: list[bytes]) -> None:
+        """Put in one transaction."""
+        with self._queue.transaction():
+            super().put_many(messages)
+
+    def take_many(self, count: int) -> list[bytes]:
+        """Pop each, which is a transaction of its own; say in one that all are done."""
+        popped = [self._queue.pop() for _ in range(count)]
+        with self._queue.transaction():
+            for message in popped:
+                self._queue.done(message.message_id)
+            self._queue.prune()
+        return [message.data for message in popped]
+
+    def pause(self) -> None:
+        """Poll: it can't wait. To look keeps nobody off, where to pop would."""
+        while self._queue.empty():
+            if self._sleeps:
+                time.sleep(0.001)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._queue.close()
 
 
 class Redis(Channel):
@@ -206,6 +338,15 @@ class Redis(Channel):
         message: bytes = self.redis.blpop(self.name)[1]
         return message
 
+    def put_many(self, messages: list[bytes]) -> None:
+        """RPUSH with many values."""
+        self.redis.rpush(self.name, *messages)
+
+    def take_many(self, count: int) -> list[bytes]:
+        """LPOP with a count."""
+        messages: list[bytes] = self.redis.lpop(self.name, count)
+        return messages
+
 
 def _names(end: str = "") -> Iterator[str]:
     """Return names, each greater than all before."""
@@ -213,7 +354,10 @@ def _names(end: str = "") -> Iterator[str]:
 
 
 def opened(task: dict[str, Any], name: str) -> Channel:
-    """Open a queue, of which the peers say what it is and where; `close_all` closes it."""
+    """Open a queue, of which the peers say what it is and where; `close_all` closes it.
+
+    Where the task names a port, queues that have such are opened at that one.
+    """
     channel = _opened(task, name)
     _open.append(channel)
     return channel
@@ -226,20 +370,32 @@ def close_all() -> None:
 
 
 def _opened(task: dict[str, Any], name: str) -> Channel:
-    kind, where, sleeps = task["kind"], task["where"], task.get("sleeps", False)
-    if kind in {"queues", "directory"}:
-        return Files(f"{where}/{name}", task["size"], head=kind == "queues", sleeps=sleeps)
-    if kind == "dirq":
-        return Dirq(f"{where}/{name}", sleeps=sleeps)
-    if kind == "posix":
-        return Posix(f"{where}{name}")
-    if kind == "redis":
-        return Redis(where, name)
-    return Persist(f"{where}/{name}", sqlite=kind == "sqlite")
+    where, size, sleeps = task["where"], task["size"], task.get("sleeps", False)
+    path, port = f"{where}/{name}", task.get("port")
+    batches = port == Lines.name
+    of_queues: dict[str | None, Callable[[], Channel]] = {
+        None: lambda: Files(path, size, head=True, sleeps=sleeps),
+        Pipe.name: lambda: Pipe(path),
+        Lines.name: lambda: Lines(path),
+    }
+    kinds: dict[str, Callable[[], Channel]] = {
+        "queues": of_queues[port],
+        "directory": lambda: Files(path, size, head=False, sleeps=sleeps),
+        "posix": lambda: Posix(f"{where}{name}"),
+        "dirq": lambda: Dirq(path, sleeps=sleeps),
+        "file": lambda: Persist(path, sqlite=False, batches=batches),
+        "sqlite": lambda: Persist(path, sqlite=True, batches=batches),
+        "litequeue": lambda: Lite(path, sleeps=sleeps),
+        "redis": lambda: Redis(where, name),
+    }
+    return kinds[task["kind"]]()
 
 
 def sender(original: Channel, many: list[Channel]) -> Callable[[bytes], None]:
-    """Return the best that the peer has to send one message to many queues."""
+    """Return the best that the peer has to send one message to many queues.
+
+    From then on queues whose ports were opened follow the original.
+    """
 
     def by_links(message: bytes) -> None:
         assert isinstance(original, Files)
@@ -262,6 +418,12 @@ def sender(original: Channel, many: list[Channel]) -> Callable[[bytes], None]:
         for queue in many:
             queue.put(message)
 
+    if isinstance(original, Pipe):
+        os.setxattr(original.queue, "user.eventfs_keep", b"no")
+        for queue in many:
+            assert isinstance(queue, Pipe)
+            os.setxattr(queue.queue, "user.eventfs_follow", Path(original.queue).name.encode())
+        return original.put
     names = _names()
     queues = [queue.fd for queue in many if isinstance(queue, Files)]
     if queues:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.channels import close_all, opened, sender
+from benchmarks.channels import Channel, close_all, opened, sender
 
 #: A message's first byte, where its receiver is to end.
 _END = b"e"
@@ -46,6 +46,30 @@ def _batches(task: dict[str, Any]) -> dict[str, float]:
         take_s += time.perf_counter() - half
         count += len(batch)
     return {"publish": count / put_s, "consume": count / take_s}
+
+
+def _lines(task: dict[str, Any]) -> dict[str, float]:
+    """Publish many and consume them, with as few calls as can be, batch after batch."""
+    channel, messages = opened(task, "q0"), [_message(task)] * task["batch"]
+    count = 0
+    began = now = time.perf_counter()
+    while now < began + task["seconds"]:
+        for _ in range(task["batches"]):
+            channel.put_many(messages)
+            _take_all(channel, len(messages))
+        count += task["batches"] * len(messages)
+        now = time.perf_counter()
+    return {"rate": count / (now - began)}
+
+
+def _million(task: dict[str, Any]) -> dict[str, float]:
+    """Publish a number of messages in batches, then consume them."""
+    channel, messages = opened(task, "q0"), [_message(task)] * task["batch"]
+    began = time.perf_counter()
+    for _ in range(task["messages"] // len(messages)):
+        channel.put_many(messages)
+    _take_all(channel, task["messages"])
+    return {"s": time.perf_counter() - began}
 
 
 def _ping(task: dict[str, Any]) -> dict[str, float]:
@@ -108,6 +132,11 @@ def _multicast(task: dict[str, Any]) -> dict[str, float]:
         if count == task.get("messages"):
             break
     return {"s": sent_s / count}
+
+
+def _take_all(channel: Channel, count: int) -> None:
+    while count:
+        count -= len(channel.take_many(count))
 
 
 def _fill(task: dict[str, Any]) -> dict[str, float]:
@@ -184,7 +213,7 @@ def _message(task: dict[str, Any], first: bytes = b"m") -> bytes:
 _TASKS = {
     function.__name__[1:]: function
     for function in (
-        *(_turns, _batches, _ping, _pong, _produce, _consume, _multicast),
+        *(_turns, _batches, _lines, _million, _ping, _pong, _produce, _consume, _multicast),
         *(_fill, _deaths, _watch),
     )
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.clients import inodes, quantile
 from benchmarks.peers import HERE, Mounted, Peer, compile_c
-from benchmarks.workloads import FREE, ONE, Failed, Figure, Run, Workload
+from benchmarks.workloads import FREE, LINES, ONE, Failed, Figure, Run, Workload
 
 _MIB = 1 << 20
 
@@ -21,12 +21,37 @@ _HELD_COPIES = 2
 
 
 def _memory(run: Run, peer: Peer) -> Mapping[str, float]:
+    return _fill(run, peer)
+
+
+def _fill(run: Run, peer: Peer, **how: str) -> Mapping[str, float]:
     """Publish to a daemon that has nothing yet to use again."""
     with peer.another() as one:
-        run.ask(one, {"do": "fill", "messages": 100})
+        run.ask(one, {"do": "fill", "messages": 100, **how})
         before_bytes = one.rss_bytes()
-        run.ask(one, {"do": "fill", "messages": run.size.memory_messages})
+        run.ask(one, {"do": "fill", "messages": run.size.memory_messages, **how})
         return {"bytes": (one.rss_bytes() - before_bytes) / run.size.memory_messages}
+
+
+def _ports(run: Run, peer: Peer) -> Mapping[str, float]:
+    """As `_memory`, through `.pipe`."""
+    return _fill(run, peer, port=".pipe")
+
+
+def _million(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Write all, and then read them: they are all held for a moment, by a daemon that goes."""
+    task = {"do": "million", "port": ".lines", "batch": LINES}
+    with peer.another() as one:
+        return run.ask(one, {**task, "messages": run.size.long_messages})[0]
+
+
+def _follow(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Send one message to many, first by links, then by `.pipe` to those who follow."""
+    task = {"do": "multicast", "subscribers": 100}
+    with peer.another() as one:
+        links = run.ask(one, task)[0]["s"]
+        ports = run.ask(one, {**task, "port": ".pipe"})[0]["s"]
+    return {"links": links, "ports": ports, "ratio": links / ports}
 
 
 def _held(run: Run, peer: Peer) -> Mapping[str, float]:
@@ -132,6 +157,7 @@ def _if(condition: Callable[[Peer], bool], otherwise: str) -> Callable[[Peer], s
 
 
 _daemons = _if(lambda peer: peer.process is not None, "has no daemon")
+_ported = _if(lambda peer: peer.kind == "queues", "has no ports")
 _owned = _if(lambda peer: peer.owned, "has no owners")
 _deadly = _if(lambda peer: peer.owned or peer.kind == "directory", "has no owners")
 _itself = _if(lambda peer: peer.label == "eventfs", "measured for eventfs only")
@@ -140,6 +166,24 @@ COSTS = (
     Workload(
         "memory", ONE, (Figure("bytes", "memory per queued 100-byte message", "B"),), _daemons,
         _memory, 1,
+    ),
+    Workload(
+        "ports", ONE,
+        (Figure("bytes", "memory per 100-byte message held in ports", "B"),), _ported,
+        _ports, 1,
+    ),
+    *(
+        Workload(
+            "million", place,
+            (Figure("s", "{long_messages:,} written and read, .lines", "s"),), _itself, _million, 3,
+        )
+        for place in (ONE, FREE)
+    ),
+    Workload(
+        "follow", ONE,
+        (Figure("links", "one message to 100, by links", "s"),
+         Figure("ports", "one message to 100, by followers", "s"),
+         Figure("ratio", "links against followers", "×")), _itself, _follow, 3,
     ),
     Workload(
         "held", ONE, (Figure("bytes", "memory for 1 MiB multicast to 100", "B"),), _daemons,

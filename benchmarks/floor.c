@@ -6,17 +6,18 @@
  * It serves the same requests with the same answers, so that the kernel asks as often: directories
  * that are queues, `head` and `tail`, messages in memory, the same rules for what the kernel may
  * remember, and for consumers that compete: who opened a message through `head` unlinks that one, or
- * gets ENOENT. It has no owners, quotas, extended attributes or access control lists. It is
- * single-threaded, but for the thread that tells the kernel which names were popped.
+ * gets ENOENT; and `.pipe`, where a call is a message. It has no owners, quotas, extended attributes
+ * or access control lists, no `.lines`, and no poll. It is single-threaded, but for the thread that
+ * tells the kernel which names were popped.
  */
 #define FUSE_USE_VERSION 34
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,12 @@
 
 #define LONG_S (365.0 * 24 * 3600) /* what the kernel is told of when it changes */
 #define MOST_BYTES ((off_t)1 << 40)
+#define PIPE_BYTES (255 * 4096) /* more may be the first piece of what the kernel has cut */
 #define COLLECT_MS 50 /* how long popped names wait until the kernel is told */
 #define COLLECT_MOST 4096
 
-enum { HEAD, TAIL };
-static const char *const ends[] = {"head", "tail"};
+enum { HEAD, TAIL, PIPE, WAYS };
+static const char *const ways[] = {"head", "tail", ".pipe"};
 
 struct node;
 
@@ -46,6 +48,7 @@ struct entry {
 struct node {
 	struct stat attr;
 	uint64_t holds; /* the kernel's lookups and open handles */
+	struct node *queue; /* that a way leads into: head, tail, .pipe */
 	union {
 		struct { /* a message */
 			char *data;
@@ -54,13 +57,10 @@ struct node {
 		};
 		struct { /* the root, a queue */
 			struct entry *first, *last, **buckets;
-			size_t bucket_count, count;
-			struct node *end[2];
+			uint32_t bucket_count, count;
+			struct node *way[WAYS];
 		};
-		struct { /* head, tail */
-			struct node *queue;
-			int which;
-		};
+		int which; /* a way */
 	};
 };
 
@@ -132,22 +132,22 @@ static struct node *new_node(mode_t mode, uid_t uid, gid_t gid)
 static void hold(struct node *node)
 {
 	node->holds++;
-	if (S_ISLNK(node->attr.st_mode))
+	if (node->queue)
 		node->queue->holds++;
 }
 
 static void unhold(struct node *node, uint64_t count)
 {
 	node->holds -= count;
-	if (S_ISLNK(node->attr.st_mode)) {
+	if (node->queue) {
 		unhold(node->queue, count);
 	} else if (!node->holds && !node->attr.st_nlink) {
 		if (S_ISREG(node->attr.st_mode)) {
 			free(node->data);
 		} else {
 			free(node->buckets);
-			free(node->end[HEAD]);
-			free(node->end[TAIL]);
+			for (int which = HEAD; which < WAYS; which++)
+				free(node->way[which]);
 		}
 		free(node);
 	}
@@ -163,11 +163,12 @@ static uint64_t hash_of(const char *name)
 	return hash;
 }
 
-static int end_of(const struct node *dir, const char *name)
+static int way_of(const struct node *dir, const char *name)
 {
-	if (dir != &root && !strcmp(name, ends[HEAD]))
-		return HEAD;
-	return dir != &root && !strcmp(name, ends[TAIL]) ? TAIL : -1;
+	int which = dir == &root ? -1 : PIPE;
+	while (which >= 0 && strcmp(name, ways[which]))
+		which--;
+	return which;
 }
 
 static struct entry *end_entry(const struct node *queue, int which)
@@ -237,15 +238,24 @@ static void drop(struct node *dir, struct entry *entry)
 
 /* What the kernel is told */
 
+/* Whoever may write to a queue may write to its .pipe, and read from it. */
+static const struct stat *attr_of(struct node *node)
+{
+	if (node->queue && node->which == PIPE) {
+		mode_t writers = node->queue->attr.st_mode & 0222;
+		node->attr.st_mode = S_IFREG | writers | writers << 1;
+	}
+	return &node->attr;
+}
+
 static struct fuse_entry_param answer(struct node *node)
 {
-	bool is_end = S_ISLNK(node->attr.st_mode);
 	hold(node);
 	return (struct fuse_entry_param){
 		.ino = ino_of(node),
-		.attr = node->attr,
-		.attr_timeout = is_end ? 0 : LONG_S,
-		.entry_timeout = is_end ? LONG_S : 0,
+		.attr = *attr_of(node),
+		.attr_timeout = node->queue ? 0 : LONG_S,
+		.entry_timeout = node->queue ? LONG_S : 0,
 	};
 }
 
@@ -300,12 +310,12 @@ static void note_popped(struct node *queue, struct entry *entry)
 static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct node *dir = node_of(parent);
-	int which = end_of(dir, name);
+	int which = way_of(dir, name);
 	struct entry *entry = which < 0 ? find(dir, name) : NULL;
-	if (which < 0 ? !entry : !dir->count)
+	if (which < 0 ? !entry : !dir->count && which != PIPE)
 		fuse_reply_err(req, ENOENT);
 	else
-		reply_entry(req, which < 0 ? entry->node : dir->end[which]);
+		reply_entry(req, which < 0 ? entry->node : dir->way[which]);
 }
 
 /* The error that keeps a name from being made, or 0. */
@@ -317,8 +327,9 @@ static int refusal(const struct node *dir, const char *name, mode_t mode)
 		return ENOENT;
 	if (strlen(name) > 255)
 		return ENAMETOOLONG;
-	if (end_of(dir, name) >= 0)
-		return dir->count ? EEXIST : EPERM;
+	int which = way_of(dir, name);
+	if (which >= 0)
+		return dir->count || which == PIPE ? EEXIST : EPERM;
 	return find(dir, name) ? EEXIST : 0;
 }
 
@@ -340,12 +351,13 @@ static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct node *queue = make(req, node_of(parent), name, S_IFDIR | (mode & 07777));
 	if (!queue)
 		return;
-	for (int which = HEAD; which <= TAIL; which++) {
-		struct node *end = new_node(S_IFLNK | 0777, queue->attr.st_uid, queue->attr.st_gid);
-		end->attr.st_nlink = 1;
-		end->queue = queue;
-		end->which = which;
-		queue->end[which] = end;
+	for (int which = HEAD; which < WAYS; which++) {
+		struct node *way = new_node(which == PIPE ? S_IFREG : S_IFLNK | 0777,
+			queue->attr.st_uid, queue->attr.st_gid);
+		way->attr.st_nlink = 1;
+		way->queue = queue;
+		way->which = which;
+		queue->way[which] = way;
 	}
 	reply_entry(req, queue);
 }
@@ -381,7 +393,7 @@ static void do_create(
 static void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct node *message = node_of(ino);
-	int error = refusal(node_of(parent), name, message->attr.st_mode);
+	int error = message->queue ? EPERM : refusal(node_of(parent), name, message->attr.st_mode);
 	if (error || !message->attr.st_nlink) {
 		fuse_reply_err(req, error ? error : ENOENT);
 		return;
@@ -404,7 +416,11 @@ static void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct node *queue = node_of(parent);
-	int which = end_of(queue, name);
+	int which = way_of(queue, name);
+	if (which == PIPE) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
 	struct entry *entry = which < 0 ? find(queue, name) : end_entry(queue, which);
 	if (which >= 0 && entry) {
 		pid_t tid = fuse_req_ctx(req)->pid;
@@ -478,11 +494,11 @@ static void do_readdir(
 	char *page = allocated(malloc(size));
 	bool room = list(req, page, size, &used, after, ".", dir, 1) &&
 		list(req, page, size, &used, after, "..", &root, 2) &&
-		(!has_ends || list(req, page, size, &used, after, ends[HEAD], dir->end[HEAD], 3));
+		(!has_ends || list(req, page, size, &used, after, ways[HEAD], dir->way[HEAD], 3));
 	for (struct entry *entry = dir->first; room && entry; entry = entry->next)
 		room = list(req, page, size, &used, after, entry->name, entry->node, entry->place);
 	if (room && has_ends)
-		list(req, page, size, &used, after, ends[TAIL], dir->end[TAIL], INT64_MAX);
+		list(req, page, size, &used, after, ways[TAIL], dir->way[TAIL], INT64_MAX);
 	fuse_reply_buf(req, page, used);
 	free(page);
 }
@@ -511,9 +527,51 @@ static int resize(struct node *node, off_t size, off_t zeroed)
 	return 0;
 }
 
+static void put(fuse_req_t req, struct node *queue, const char *data, size_t size)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	char name[17];
+	int error = !queue->attr.st_nlink ? EIDRM : size > PIPE_BYTES ? EMSGSIZE : 0;
+	if (error) {
+		fuse_reply_err(req, error);
+		return;
+	}
+	struct node *message = new_node(S_IFREG | 0600, caller->uid, caller->gid);
+	message->data = allocated(malloc(size));
+	message->room = size;
+	resize(message, (off_t)size, 0);
+	memcpy(message->data, data, size);
+	snprintf(name, sizeof name, "%016" PRIx64, last_number);
+	append(queue, name, message);
+	fuse_reply_write(req, size);
+}
+
+static void take(fuse_req_t req, struct node *queue, size_t size, int flags)
+{
+	struct entry *entry = queue->first;
+	struct node *message = entry ? entry->node : NULL;
+	int error = !queue->attr.st_nlink ? EIDRM : !entry && flags & O_NONBLOCK ? EAGAIN : 0;
+	if (message && (size_t)message->attr.st_size > size)
+		error = EMSGSIZE;
+	if (error || !message) {
+		fuse_reply_err(req, error); /* 0: the end of the file */
+		return;
+	}
+	fuse_reply_buf(req, message->data, (size_t)message->attr.st_size);
+	if (message->holds)
+		note_popped(queue, entry);
+	drop(queue, entry);
+}
+
 static void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *node = node_of(ino);
+	if (node->queue) { /* .pipe */
+		fi->direct_io = fi->nonseekable = true;
+		hold(node);
+		fuse_reply_open(req, fi);
+		return;
+	}
 	pid_t tid = fuse_req_ctx(req)->pid;
 	struct sighting *seen = &sightings[tid % 4096];
 	if (seen->tid == tid && seen->message == node->attr.st_ino)
@@ -534,8 +592,11 @@ static void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void do_read(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	(void)fi;
 	struct node *node = node_of(ino);
+	if (node->queue) {
+		take(req, node->queue, size, fi->flags);
+		return;
+	}
 	off_t left = node->attr.st_size - offset;
 	size_t count = left <= 0 ? 0 : (size_t)left < size ? (size_t)left : size;
 	node->attr.st_atim = now();
@@ -547,6 +608,10 @@ static void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 {
 	(void)fi;
 	struct node *node = node_of(ino);
+	if (node->queue) {
+		put(req, node->queue, data, size);
+		return;
+	}
 	off_t end = offset + (off_t)size;
 	int error = resize(node, end > node->attr.st_size ? end : node->attr.st_size, offset);
 	if (error) {
@@ -561,18 +626,17 @@ static void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	(void)fi;
 	struct node *node = node_of(ino);
-	bool is_end = S_ISLNK(node->attr.st_mode);
-	if (is_end && !node->queue->count)
+	if (S_ISLNK(node->attr.st_mode) && !node->queue->count)
 		fuse_reply_err(req, ESTALE);
 	else
-		fuse_reply_attr(req, &node->attr, is_end ? 0 : LONG_S);
+		fuse_reply_attr(req, attr_of(node), node->queue ? 0 : LONG_S);
 }
 
 static void do_setattr(
 	fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int what, struct fuse_file_info *fi)
 {
 	struct stat *attr = &node_of(ino)->attr;
-	int error = S_ISLNK(attr->st_mode) ? EOPNOTSUPP : 0;
+	int error = S_ISLNK(attr->st_mode) ? EOPNOTSUPP : node_of(ino)->queue ? EPERM : 0;
 	if (!error && what & FUSE_SET_ATTR_SIZE)
 		error = resize(node_of(ino), wanted->st_size, wanted->st_size);
 	if (error) {

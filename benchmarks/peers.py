@@ -45,7 +45,7 @@ class Peer:
     sentence: str  # what it gives up or gains against eventfs
     needs: str = ""  # a Python module
     package: str = ""  # that has it
-    room: int = 200  # messages that fit in a queue; for others, that are enough
+    room: int = 1 << 30  # messages that fit in a queue
     most_bytes: int = 1 << 30  # in a message
     shared: bool = True  # several processes may use a queue
     owned: bool = False  # queues have owners
@@ -344,6 +344,14 @@ def all_peers() -> list[Peer]:
             needs="persistqueue",
             package="persist-queue",
             shared=False,
+        ),
+        Peer(
+            label="litequeue",
+            kind="litequeue",
+            sentence="A table in SQLite too, but for several processes, which wait by polling; to"
+            " take a message is to change its row twice, and rows must be deleted later.",
+            needs="litequeue",
+            package="litequeue",
         ),
         Redis(
             label="Redis",

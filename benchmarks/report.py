@@ -24,6 +24,7 @@ _CHARTED = (
     *("turns one CPU rate", "turns free rate", "publish one CPU publish"),
     *("publish one CPU consume", "producers free rate", "pingpong free p50"),
     *("multicast 100 one CPU s", "size 1 MiB one CPU rate"),
+    *("pipe one CPU rate", "lines one CPU rate"),
 )
 
 
@@ -53,7 +54,8 @@ def verdicts(result: Result) -> Iterator[Verdict]:
         if (row := rows.get(target.row)) is None:
             continue
         reached = target.reached(row)
-        unit, of = ("×", f" of {target.to}") if target.to else (row.unit, "")
+        best = "the best of " if len(target.to) > 1 else ""
+        unit, of = ("×", f" of {best}{', '.join(target.to)}") if target.to else (row.unit, "")
         yield Verdict(
             f"{row.title} ({row.place})",
             f"{target.sign} {_shown(target.limit, unit)}{of}",

@@ -23,6 +23,12 @@ _PATIENCE_S = 30
 ONE = "one CPU"
 FREE = "free"
 
+#: How many messages a client publishes before it consumes them, where the queue has room for them.
+_BATCH = 200
+
+#: How many messages go through `.lines` at once.
+LINES = 1000
+
 #: The CPUs that we may use.
 CPUS = sorted(os.sched_getaffinity(0))
 
@@ -217,7 +223,13 @@ def alternate(
 
 def _task(**task: object) -> Callable[[Run, Peer], Mapping[str, float]]:
     """Return what has one client do a task."""
-    return lambda run, peer: run.ask(peer, {"batch": peer.room, **task})[0]
+    return lambda run, peer: run.ask(peer, {"batch": min(peer.room, _BATCH), **task})[0]
+
+
+def _lines(run: Run, peer: Peer) -> Mapping[str, float]:
+    batch = min(peer.room, LINES)
+    task = {"do": "lines", "port": ".lines", "batch": batch, "batches": LINES // batch}
+    return run.ask(peer, task)[0]
 
 
 def _ping_pong(run: Run, peer: Peer) -> Mapping[str, float]:
@@ -240,6 +252,10 @@ def _anyone(_peer: Peer) -> str:
 
 def _shared(peer: Peer) -> str:
     return "" if peer.shared else "its queues are for the threads of one process"
+
+
+def _many(peer: Peer) -> str:
+    return "" if peer.kind != "queues" or peer.owned else "it has no .lines"
 
 
 def _up_to(size: int) -> Callable[[Peer], str]:
@@ -267,6 +283,20 @@ WORKLOADS: tuple[Workload, ...] = (
             "publish", place,
             (Figure("publish", "publish", "/s"), Figure("consume", "consume", "/s")), _anyone,
             _task(do="batches"),
+        )
+        for place in (ONE, FREE)
+    ),
+    *(
+        Workload(
+            "pipe", place, (Figure("rate", "write and read in turns, .pipe", "/s"),), _anyone,
+            _task(do="turns", port=".pipe"),
+        )
+        for place in (ONE, FREE)
+    ),
+    *(
+        Workload(
+            "lines", place,
+            (Figure("rate", f"write and read batches of {LINES:,}, .lines", "/s"),), _many, _lines,
         )
         for place in (ONE, FREE)
     ),
