@@ -251,7 +251,7 @@ class Reader:
             try:
                 return server.handlers[opcode](self._request)
             except Exception as still:  # noqa: BLE001  # as above
-                error = still
+                error = still.with_traceback(None)  # which would refer to this frame, and to itself
         if isinstance(error, Refused):
             number = ERRNOS[type(error)]
         elif isinstance(error, Failed):

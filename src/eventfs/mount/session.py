@@ -1,6 +1,7 @@
 """A mount, from mounting to unmounting."""
 
 import errno
+import gc
 import logging
 import os
 import resource
@@ -66,6 +67,9 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
     # They wait for the thread that takes them. A handler would run between two steps of Python: a
     # signal that came just before the reader slept would be seen when it wakes.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    # Nothing here refers to itself, so there is nothing for it to find, and it looks at each of a
+    # million messages again and again: without it they pass in half the time.
+    gc.disable()
     settings = plan.read_settings()
     _raise_descriptor_limit()
     tree = Tree(
