@@ -121,7 +121,7 @@ class Recount(RuleBasedStateMachine):
 
     @rule(owner=OWNERS)
     def owner_died(self, owner: Owner) -> None:
-        self.tree.owner_died(owner, NOW)
+        self._do(lambda: self.tree.owner_died(owner, NOW))
 
     @precondition(lambda self: self.known)
     @rule(inode=st.runner().flatmap(lambda machine: st.sampled_from(machine.known)), data=st.data())
