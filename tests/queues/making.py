@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
 
+from eventfs.queues import acl, ports
+from eventfs.queues.acl import Acl, _Entry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
@@ -212,3 +214,103 @@ def content(message: Message, now_ns: int = NOW) -> bytes:
 def times(inode: Inode) -> tuple[int, int, int]:
     """Return atime, mtime and ctime."""
     return inode.atime_ns, inode.mtime_ns, inode.ctime_ns
+
+
+def user(
+    tree: Tree,
+    uid: Uid = ALICE,
+    gid: Gid = USERS,
+    *,
+    umask: int = 0o022,
+    overrides: bool = False,
+) -> ports.User:
+    """Return somebody who has opened a port."""
+    return ports.User(uid, gid, umask, tree.ledger.payer(uid, gid), overrides)
+
+
+def put(
+    tree: Tree,
+    queue: Queue,
+    content: bytes = b"content",
+    *,
+    by: ports.User | None = None,
+    now_ns: int = NOW,
+) -> None:
+    ports.put(tree, queue, content, by or user(tree), now_ns)
+
+
+def put_lines(
+    tree: Tree, queue: Queue, *lines: bytes, by: ports.User | None = None, now_ns: int = NOW
+) -> int:
+    return ports.put_lines(tree, queue, list(lines), by or user(tree), now_ns)
+
+
+def take(
+    tree: Tree,
+    queue: Queue,
+    room_bytes: int = ports.MAX_MESSAGE_BYTES,
+    *,
+    by: ports.User | None = None,
+) -> bytes | None:
+    taken = ports.take(tree, queue, room_bytes, by or user(tree), NOW)
+    return None if taken is None else taken.content
+
+
+def take_lines(
+    tree: Tree,
+    queue: Queue,
+    room_bytes: int = ports.MAX_MESSAGE_BYTES,
+    *,
+    by: ports.User | None = None,
+) -> bytes:
+    content, _ = ports.take_lines(tree, queue, room_bytes, by or user(tree), NOW)
+    return content
+
+
+def has_room(tree: Tree, queue: Queue, *, by: ports.User | None = None) -> bool:
+    return ports.has_room(tree, queue, by or user(tree))
+
+
+def drain(tree: Tree, queue: Queue) -> list[bytes]:
+    """Take all messages of a queue, whosever they are."""
+    by = user(tree, SUPERUSER, overrides=True)
+    return list(iter(lambda: take(tree, queue, by=by), None))
+
+
+def message_at(tree: Tree, queue: Queue, name: bytes) -> Message:
+    """Look a message up by its name."""
+    message = lookup(tree, queue, name)
+    assert isinstance(message, Message)
+    return message
+
+
+def follow(
+    tree: Tree, queue: Queue, *sources: bytes, uid: Uid = ALICE, tid: int = 1, now_ns: int = NOW
+) -> None:
+    """Set `user.eventfs_follow`."""
+    tree.follow(queue, b"/".join(sources), uid, Tid(tid), now_ns)
+
+
+def extended_list(mode: int, named: int, *, uid: Uid = BOB) -> bytes:
+    """Encode an access control list like *mode* that gives the user *uid* rights too."""
+    owner, mask, other = mode >> 6 & 7, mode >> 3 & 7, mode & 7
+    return Acl(
+        [
+            _Entry(acl._USER_OBJ, owner, acl._NOBODY),
+            _Entry(acl._USER, named, uid),
+            _Entry(acl._GROUP_OBJ, mask, acl._NOBODY),
+            _Entry(acl._MASK, mask, acl._NOBODY),
+            _Entry(acl._OTHER, other, acl._NOBODY),
+        ]
+    ).encode()
+
+
+def charged(tree: Tree) -> dict[str, int]:
+    """Return all that anybody is charged, and what the mount counts, where it isn't zero."""
+    ledger = tree.ledger
+    sums = {"inodes": ledger.inodes, "stored_bytes": ledger.stored_bytes}
+    for kind, accounts in (("user", ledger._users), ("group", ledger._groups)):
+        for number, account in accounts.items():
+            for what in ("dirs", "files", "bytes", "held_bytes"):
+                sums[f"{kind} {number} {what}"] = getattr(account, what)
+    return {what: count for what, count in sums.items() if count}

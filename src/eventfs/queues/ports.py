@@ -8,12 +8,11 @@ from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     LimitReached,
     MessageTooLong,
-    MountFull,
     NotPermitted,
     QueueGone,
     Refused,
 )
-from eventfs.queues.inode import Mode
+from eventfs.queues.inode import Mode, attribute_bytes
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
@@ -57,7 +56,10 @@ class Taken(NamedTuple):
 
 def has_room(tree: Tree, queue: Queue, user: User) -> bool:
     """Tell whether a message of a byte would be let in."""
-    return _fits(tree, queue, user, 1, 1)
+    list_bytes = 0
+    if queue.xattrs and acl.DEFAULT in queue.xattrs:
+        _, _, list_bytes = _inherited(queue.xattrs[acl.DEFAULT])
+    return _fits(tree, queue, user, 1, 1 + list_bytes)
 
 
 def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> None:
@@ -70,22 +72,15 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
     count_bytes = len(content)
     if count_bytes > MAX_MESSAGE_BYTES:
         raise MessageTooLong
+    mode, access, list_bytes = user.mode, b"", 0
     if queue.xattrs and acl.DEFAULT in queue.xattrs:
-        _put_with_list(tree, queue, content, user, now_ns)
-        return
-    tree.ledger.check_stored(count_bytes)
+        mode, access, list_bytes = _inherited(queue.xattrs[acl.DEFAULT])
+    tree.ledger.check_stored(count_bytes + list_bytes)
     tree.ledger.check_inode()
     inode_payer = _inode_payer(tree, queue, user)
     keeps = queue.keeps
-    if keeps:
-        _pay_name(queue, user.payer)
-    try:
-        inode_payer.pay_bytes(count_bytes)
-    except LimitReached:
-        if keeps:
-            user.payer.refund_file()
-        raise
-    packet = Packet(content, user.mode, inode_payer, now_ns)
+    _pay(queue, user.payer if keeps else None, inode_payer, count_bytes + list_bytes)
+    packet = Packet(content, mode, inode_payer, now_ns)
     number = tree.add_packets(1, count_bytes)
     if keeps:
         queue.append(Dentry(_UNNAMED, packet, number, user.payer), now_ns)
@@ -93,6 +88,11 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
         tree.followers.pass_on(queue, _UNNAMED, packet, number, now_ns)
     if not keeps:
         tree.release_packet(packet)
+    if access:
+        # A list needs an inode, if there is anybody to keep it; it has room, and is paid for there.
+        inode_payer.charge_bytes(-list_bytes)
+        if packet.links:
+            tree.set_xattr(tree.message_of(packet), acl.ACCESS, access, now_ns)
 
 
 def put_lines(tree: Tree, queue: Queue, lines: list[bytes], user: User, now_ns: int) -> int:
@@ -209,18 +209,33 @@ def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) ->
 def _fits(tree: Tree, queue: Queue, user: User, files: int, count_bytes: int) -> bool:
     ledger, inode_payer = tree.ledger, _inode_payer(tree, queue, user)
     return (
-        (not queue.keeps or len(queue) + files <= queue.payer.max_files_per_dir)
-        and ledger.inodes + files <= ledger.settings.nr_inodes
+        ledger.inodes + files <= ledger.settings.nr_inodes
         and ledger.stored_bytes + count_bytes <= ledger.settings.size_bytes
-        and user.payer.has_room(files=files, count_bytes=0)
-        and inode_payer.has_room(files=0, count_bytes=count_bytes)
+        and (not queue.keeps or _has_names(queue, user.payer, files))
+        and inode_payer.user.has_room(count_bytes)
+        and inode_payer.group.has_room(count_bytes)
     )
 
 
-def _pay_name(queue: Queue, payer: Payer) -> None:
-    if len(queue) >= queue.payer.max_files_per_dir:
-        raise LimitReached
-    payer.pay_file()
+def _has_names(queue: Queue, payer: Payer, files: int) -> bool:
+    return (
+        len(queue) + files <= queue.payer.max_files_per_dir
+        and payer.user.files + files <= payer.user.limits.max_files
+        and payer.group.files + files <= payer.group.limits.max_files
+    )
+
+
+def _pay(queue: Queue, name_payer: Payer | None, inode_payer: Payer, count_bytes: int) -> None:
+    if name_payer:
+        if len(queue) >= queue.payer.max_files_per_dir:
+            raise LimitReached
+        name_payer.pay_file()
+    try:
+        inode_payer.pay_bytes(count_bytes)
+    except LimitReached:
+        if name_payer:
+            name_payer.refund_file()
+        raise
 
 
 def _inode_payer(tree: Tree, queue: Queue, user: User) -> Payer:
@@ -228,16 +243,11 @@ def _inode_payer(tree: Tree, queue: Queue, user: User) -> Payer:
     return tree.ledger.payer(user.uid, queue.gid) if queue.mode & S_ISGID else user.payer
 
 
-def _put_with_list(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> None:
-    """Append a message that inherits an access control list: it needs a place for that."""
-    if not _fits(tree, queue, user, 1, len(content)):
-        raise LimitReached
-    name = queue.free_name(tree.next_number())
-    message = tree.create(queue, name, Mode(S_IFREG | 0o666), user.uid, user.gid, now_ns)
-    try:
-        tree.write(message, 0, content, now_ns)
-    except (LimitReached, MountFull):
-        # The list took what was left.
-        if (dentry := queue.find(name)) is not None:
-            tree.remove(queue, dentry, now_ns)
-        raise
+def _inherited(default: bytes) -> tuple[Mode, bytes, int]:
+    """Return what a message inherits: mode, list, if that says more, and the bytes it takes."""
+    access = acl.Acl.decode(default).inherited(Mode(0o666))
+    mode = access.mode(Mode(S_IFREG))
+    if access.is_mode:
+        return mode, b"", 0
+    encoded = access.encode()
+    return mode, encoded, attribute_bytes({acl.ACCESS: encoded})

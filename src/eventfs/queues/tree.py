@@ -214,7 +214,11 @@ class Tree:
         if queue.xattrs:
             mode, lists = _inherited(queue, mode, is_queue=False)
         keeps = queue.keeps
-        payer = self._pay_name(queue, uid, gid) if keeps else self.ledger.payer(uid, gid)
+        if keeps:
+            payer = self._pay_name(queue, uid, gid)
+        else:
+            self.ledger.check_inode()
+            payer = self.ledger.payer(uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
         if lists:
             try:
@@ -234,6 +238,9 @@ class Tree:
             queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
         if queue.followers:
             self.followers.pass_on(queue, name, message, Sequence(ino), now_ns)
+        if lists and not message.links:
+            # A topic has kept nothing of it, and nobody has it open yet.
+            inode_payer.release_bytes(attribute_bytes(lists))
         return message
 
     def link(  # noqa: PLR0913  # the caller and the place, as link(2) has them
@@ -502,6 +509,7 @@ class Tree:
             message.links = packet.links
             self.inodes[ino] = message
             packet.message = message
+            packet.content = b""  # that is the message's, who may change it
         return message
 
     # What keeps an inode in memory
