@@ -36,7 +36,7 @@ from stat import S_ISVTX
 from time import time_ns
 from typing import cast
 
-from eventfs.mount import memory, wire
+from eventfs.mount import memory, pids, wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
@@ -44,13 +44,13 @@ from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
 from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
 from eventfs.queues import acl, xattrs
-from eventfs.queues.errors import AlreadyExists, NotFound, Stale
+from eventfs.queues.errors import AlreadyExists, NoSuchAttribute, NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
 from eventfs.queues.ports import Taken
-from eventfs.queues.queue import End, Owner, Port, Queue, Root, View
+from eventfs.queues.queue import End, Owner, Port, Queue, Root, Tid, View
 from eventfs.queues.tree import ROOT_INO, Tree, Vanished
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,9 @@ REQUESTS = b"user.eventfs_requests"
 #: The content that the kernel gets with its first open, in bytes at most. To copy so much takes
 #: less time than the eight requests by which the kernel would read it.
 STORE_BYTES = 1024 * 1024
+
+#: The largest process id has so many digits (PID_MAX_LIMIT of linux/threads.h).
+_MAX_PID_DIGITS = 7
 
 #: What a message is always ready for, as any regular file (poll(2)).
 ALWAYS = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
@@ -394,7 +397,12 @@ class Operations:
         name = request.name(wire.GETXATTR_IN.size)
         if name == REQUESTS and request.ino == ROOT_INO:
             return _sized(self._counted(), size)
-        return _sized(self._tree.xattr(self._existing(request.ino, request), name), size)
+        inode = self._existing(request.ino, request)
+        if name == xattrs.OWNER and isinstance(inode, Queue):
+            if inode.owner is None:
+                raise NoSuchAttribute
+            return _sized(b"%d" % pids.seen_by(request.tid, self._owners.pid(inode.owner)), size)
+        return _sized(self._tree.xattr(inode, name), size)
 
     def setxattr(self, request: Request) -> bytes:
         size, flags = wire.SETXATTR_IN.unpack_from(request.body)
@@ -403,6 +411,11 @@ class Operations:
         if name == REQUESTS and request.ino == ROOT_INO:
             raise Failed(errno.EPERM)
         inode = self._existing(request.ino, request)
+        if name == xattrs.OWNER and isinstance(inode, Queue):
+            if flags & wire.XATTR_CREATE:
+                raise AlreadyExists
+            self._hand_over(inode, value, request)
+            return b""
         if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
         if name == xattrs.FOLLOW and isinstance(inode, Queue):
@@ -464,6 +477,26 @@ class Operations:
         if self._touched:
             self._tell_followers()
         return message
+
+    def _hand_over(self, queue: Queue, value: bytes, request: Request) -> None:
+        """Make a queue another process's, by its id as the caller knows it."""
+        if not value.isdigit() or len(value) > _MAX_PID_DIGITS:
+            raise Failed(errno.EINVAL)
+        try:
+            owner = self._owners.watch(pids.meant_by(request.tid, int(value)))
+        except CallerUnseen:
+            raise Failed(errno.ESRCH) from None
+        except OwnersExhausted:
+            raise Failed(errno.ENOSPC) from None
+        try:
+            uid = self._tree.threads.user(Tid(self._owners.pid(owner)))
+            if not self._owners.lives(owner):
+                raise Failed(errno.ESRCH)
+            before = self._tree.hand_over(queue, owner, uid, request.uid)
+        finally:
+            self._unwatch_unless_needed(owner)
+        if before is not None:
+            self._unwatch_unless_needed(before)
 
     def _entry(self, inode: Inode) -> bytes:
         """Answer a lookup, which the inode counts."""

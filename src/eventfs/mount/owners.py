@@ -17,6 +17,7 @@ from typing import Protocol
 
 import psutil
 
+from eventfs.mount.pids import field
 from eventfs.queues.queue import Owner
 
 #: How often `PolledOwners` looks, in seconds: what a person doesn't notice.
@@ -59,6 +60,12 @@ class Owners(Protocol):
     def unwatch(self, owner: Owner) -> None:
         """End the watch on *owner*: nothing of it is left."""
 
+    def pid(self, owner: Owner) -> int:
+        """Return the id of the process that *owner* is."""
+
+    def lives(self, owner: Owner) -> bool:
+        """Tell whether *owner* still lives."""
+
     def deaths(self) -> list[Owner]:
         """Return those who died since the last call; their numbers are theirs until unwatched."""
 
@@ -78,11 +85,10 @@ def best_owners() -> Owners:
 def sees_itself() -> bool:
     """Tell whether /proc is that of our pid namespace, so that it knows our callers' ids."""
     try:
-        status = _status("self")
+        # Our id in the namespace of this /proc, and in each one below.
+        return len(field("self", "NSpid")) == 1
     except OSError:
         return False
-    # Our id in the namespace of this /proc, and in each one below.
-    return len(_field(status, "NSpid")) == 1
 
 
 def process_of(tid: int) -> int:
@@ -91,22 +97,11 @@ def process_of(tid: int) -> int:
     Raises CallerUnseen, OwnersExhausted.
     """
     try:
-        status = _status(tid)
+        return int(field(tid, "Tgid")[0])
     except (FileNotFoundError, ProcessLookupError) as error:
         raise CallerUnseen from error
     except OSError as error:
         raise OwnersExhausted from error
-    return int(_field(status, "Tgid")[0])
-
-
-def _status(tid: int | str) -> str:
-    """Read what proc_pid_status(5) tells of a thread, whose name may be any bytes."""
-    return Path(f"/proc/{tid}/status").read_text(errors="replace")
-
-
-def _field(status: str, name: str) -> list[str]:
-    """Return the words of a field of a thread's status."""
-    return status.partition(f"\n{name}:")[2].partition("\n")[0].split()
 
 
 class ProcThreads:
@@ -146,19 +141,25 @@ class ProcThreads:
     def umask(self, tid: int) -> int:
         """Return a thread's umask, or the usual one where /proc hides it."""
         try:
-            return int(_field(_status(tid), "Umask")[0], 8)
+            return int(field(tid, "Umask")[0], 8)
         except OSError:
             return _USUAL_UMASK
+
+    def user(self, tid: int) -> int:
+        """Return the user as whom a thread acts; -1 where there is none or /proc hides it."""
+        try:
+            return int(field(tid, "Uid")[1])
+        except OSError:
+            return -1
 
     def groups(self, tid: int) -> frozenset[int]:
         """Return the groups that a thread is in; none where /proc hides it."""
         try:
-            status = _status(tid)
+            # Real, effective, saved, and what counts for files.
+            own = field(tid, "Gid")[3]
+            return frozenset(map(int, (own, *field(tid, "Groups"))))
         except OSError:
             return frozenset()
-        # Real, effective, saved, and what counts for files.
-        own = _field(status, "Gid")[3]
-        return frozenset(map(int, (own, *_field(status, "Groups"))))
 
     def reads_all(self, tid: int, uid: int, gid: int) -> bool:
         """Tell whether a thread may read and search all that is this user's and this group's.
@@ -181,7 +182,7 @@ class ProcThreads:
     @staticmethod
     def _has_capability(tid: int, capability: int, uid: int, gid: int) -> bool:
         try:
-            effective = int(_field(_status(tid), "CapEff")[0], 16)
+            effective = int(field(tid, "CapEff")[0], 16)
             return (
                 bool(effective >> capability & 1)
                 and _has_id(tid, "uid_map", uid)
@@ -241,6 +242,14 @@ class PidfdOwners:
         # Which also takes it from the epoll, if it is still there.
         os.close(owner)
 
+    def pid(self, owner: Owner) -> int:
+        """See Owners."""
+        return self._pids[owner]
+
+    def lives(self, owner: Owner) -> bool:
+        """See Owners."""
+        return not _is_readable(owner)
+
     def deaths(self) -> list[Owner]:
         """See Owners."""
         dead: list[Owner] = []
@@ -293,6 +302,7 @@ class PolledOwners:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._processes: dict[Owner, psutil.Process] = {}
+        self._pids: dict[Owner, int] = {}
         self._dead: list[Owner] = []
         self._stop = threading.Event()
         self._reader, self._writer = os.pipe()
@@ -317,12 +327,24 @@ class PolledOwners:
                     return owner
             owner = Owner(next(self._numbers))
             self._processes[owner] = process
+            self._pids[owner] = process.pid
             return owner
 
     def unwatch(self, owner: Owner) -> None:
         """See Owners."""
         with self._lock:
             self._processes.pop(owner, None)
+            self._pids.pop(owner, None)
+
+    def pid(self, owner: Owner) -> int:
+        """See Owners."""
+        return self._pids[owner]
+
+    def lives(self, owner: Owner) -> bool:
+        """See Owners."""
+        with self._lock:
+            process = self._processes.get(owner)
+        return process is not None and not _is_dead(process)
 
     def deaths(self) -> list[Owner]:
         """See Owners."""

@@ -42,6 +42,9 @@ class Threads(Protocol):
     def umask(self, tid: Tid) -> int:
         """Return a thread's umask."""
 
+    def user(self, tid: Tid) -> int:
+        """Return the user as whom a thread acts; -1 where that isn't known."""
+
     def groups(self, tid: Tid) -> Container[int]:
         """Return the groups that a thread is in."""
 

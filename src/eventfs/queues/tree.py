@@ -197,6 +197,22 @@ class Tree:
             queue.owner = None
         return vanished
 
+    def hand_over(self, queue: Queue, owner: Owner, owner_uid: int, uid: Uid) -> Owner | None:
+        """Make a queue another process's, which runs as *owner_uid*; return whose it was.
+
+        The queue's user may do that among processes of their own, and root among all. Refused with
+        NotPermitted; NotFound where the queue has vanished.
+        """
+        if not queue.links:
+            raise NotFound
+        if uid != 0 and not uid == queue.uid == owner_uid:
+            raise NotPermitted
+        before = queue.owner
+        self._disown(queue)
+        queue.owner = owner
+        self._owned.setdefault(owner, set()).add(queue)
+        return before
+
     # Messages
 
     def create(  # noqa: PLR0913  # the caller and the place, as mknod(2) has them
@@ -395,6 +411,12 @@ class Tree:
                 return followers.encoded(inode.followers)
             if name == xattrs.DROPPED:
                 return b"%d" % inode.dropped
+            if name == xattrs.MESSAGES:
+                return b"%d" % len(inode)
+            if name == xattrs.BYTES:
+                return b"%d" % inode.content_bytes()
+            if name == xattrs.OLDEST and inode.oldest_ns is not None:
+                return b"%d.%09d" % divmod(inode.oldest_ns, 10**9)
         return xattrs.get(inode, name)
 
     def set_xattr(
@@ -629,11 +651,7 @@ class Tree:
         assert place is not None
         self.root.remove(place, now_ns)
         self.root.links -= 1
-        if queue.owner is not None:
-            owned = self._owned[queue.owner]
-            owned.remove(queue)
-            if not owned:
-                del self._owned[queue.owner]
+        self._disown(queue)
         queue.payer.refund_dir()
         queue.payer.release_bytes(_charged_bytes(queue))
         arrivals = [(dentry, dentry.inode) for dentry in queue.arrivals()]
@@ -655,6 +673,13 @@ class Tree:
             self._note_sources(orphan, now_ns)
         queue.wake()
         return Vanished(queue, held)
+
+    def _disown(self, queue: Queue) -> None:
+        if queue.owner is not None:
+            owned = self._owned[queue.owner]
+            owned.remove(queue)
+            if not owned:
+                del self._owned[queue.owner]
 
     def _end(self, queue: Queue, name: Name, viewer: Uid) -> End:
         key = name, queue.end_owner(viewer), queue.gid

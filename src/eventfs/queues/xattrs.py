@@ -25,11 +25,18 @@ KEEP = b"user.eventfs_keep"
 #: The queues whose messages arrive in this one too: names, separated by slashes.
 FOLLOW = b"user.eventfs_follow"
 
-#: What can only be read of a queue, and isn't listed: who follows it, as FOLLOW names sources; and
-#: how many messages it had no room for, of which nobody else was told.
+#: The process that a queue belongs to, by its id. It can be set to another, and isn't listed.
+OWNER = b"user.eventfs_owner"
+
+#: What can only be read of a queue, and isn't listed: who follows it, as FOLLOW names sources; how
+#: many messages it had no room for, of which nobody else was told; how many messages it has, how
+#: many bytes they have, and when the oldest was written, in seconds since the epoch.
 FOLLOWERS = b"user.eventfs_followers"
 DROPPED = b"user.eventfs_dropped"
-COMPUTED = frozenset((FOLLOWERS, DROPPED))
+MESSAGES = b"user.eventfs_messages"
+BYTES = b"user.eventfs_bytes"
+OLDEST = b"user.eventfs_oldest"
+COMPUTED = frozenset((OWNER, FOLLOWERS, DROPPED, MESSAGES, BYTES, OLDEST))
 
 _NAMESPACE = b"user."
 LISTS = (acl.ACCESS, acl.DEFAULT)
