@@ -140,6 +140,10 @@ class Pipe(Channel):
         """Read."""
         return self._read(4096)  # the kernel makes all of the buffer's pages ready each time
 
+    def fileno(self) -> int:
+        """Return what can be polled."""
+        return self._fd
+
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)

@@ -5,13 +5,16 @@ The hot loops are the same Python code for every peer; what differs is the chann
 
 import json
 import os
+import random
+import resource
 import select
 import signal
 import sys
 import time
+from contextlib import closing
 from typing import Any
 
-from benchmarks.channels import Channel, close_all, opened, sender
+from benchmarks.channels import Channel, Pipe, close_all, opened, sender
 
 #: A message's first byte, where its receiver is to end.
 _END = b"e"
@@ -134,6 +137,41 @@ def _multicast(task: dict[str, Any]) -> dict[str, float]:
     return {"s": sent_s / count}
 
 
+def _await(task: dict[str, Any]) -> dict[str, float]:
+    """Wait for what arrives in many queues, once in each; how long after its sending that is."""
+    channels: dict[int, Channel] = {}
+    took: list[float] = []
+    with closing(select.epoll()) as epoll:
+        for channel in _many(task):
+            channels[channel.fileno()] = channel
+            epoll.register(channel.fileno(), select.EPOLLIN)
+        opened(task, "q0").put(b"ready")
+        while len(took) < len(channels):
+            events = epoll.poll()
+            now = time.monotonic()
+            took += [now - float(channels[fd].take()) for fd, _ in events]
+    return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99)}
+
+
+def _arrive(task: dict[str, Any]) -> dict[str, float]:
+    """Send a message to each of many queues, in no order, when all others have gone to sleep."""
+    channels = _many(task)
+    random.shuffle(channels)
+    opened(task, "q0").take_waiting()
+    for channel in channels:
+        time.sleep(0.001)
+        channel.put(b"%r" % time.monotonic())
+    return {}
+
+
+def _many(task: dict[str, Any]) -> list[Pipe]:
+    """Open many queues, more than processes may open by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    channels = [opened(task, f"wait-{number}") for number in range(task["queues"])]
+    return [channel for channel in channels if isinstance(channel, Pipe)]
+
+
 def _take_all(channel: Channel, count: int) -> None:
     while count:
         count -= len(channel.take_many(count))
@@ -214,7 +252,7 @@ _TASKS = {
     function.__name__[1:]: function
     for function in (
         *(_turns, _batches, _lines, _million, _ping, _pong, _produce, _consume, _multicast),
-        *(_fill, _deaths, _watch),
+        *(_fill, _deaths, _watch, _await, _arrive),
     )
 }
 

@@ -54,6 +54,16 @@ def _follow(run: Run, peer: Peer) -> Mapping[str, float]:
     return {"links": links, "ports": ports, "ratio": links / ports}
 
 
+def _wake(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Have one client wait for what another sends, in epoll on many queues."""
+    queues = run.size.idle_queues
+    task = {"port": ".pipe", "queues": queues}
+    with peer.another() as one:
+        for number in range(queues):
+            one.make_queue(f"wait-{number}")
+        return run.ask(one, {"do": "await", **task}, {"do": "arrive", **task})[0]
+
+
 def _held(run: Run, peer: Peer) -> Mapping[str, float]:
     """Multicast, and leave the messages in the queues."""
     messages = _HELD if isinstance(peer, Mounted) else _HELD_COPIES
@@ -184,6 +194,11 @@ COSTS = (
         (Figure("links", "one message to 100, by links", "s"),
          Figure("ports", "one message to 100, by followers", "s"),
          Figure("ratio", "links against followers", "×")), _itself, _follow, 3,
+    ),
+    Workload(
+        "wake", FREE,
+        tuple(Figure(f"p{share}", f"epoll on {{idle_queues:,}} queues wakes, p{share}", "s")
+              for share in (50, 99)), _itself, _wake, 3,
     ),
     Workload(
         "held", ONE, (Figure("bytes", "memory for 1 MiB multicast to 100", "B"),), _daemons,

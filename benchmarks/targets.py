@@ -50,6 +50,7 @@ TARGETS = (
     *(Target(f"million {place} s", 3, "<") for place in (ONE, FREE)),
     Target("follow one CPU ratio", 20, "≥"),
     Target("ports one CPU bytes", 400 + 100),
+    Target("wake free p99", 0.001, "<"),
     Target("held one CPU bytes", 1.01 * (1 << 20) + 100 * 1024),
     *(Target(f"long one CPU {end}", 1.2) for end in ("head", "tail", "middle")),
     Target("memory one CPU bytes", 600),
