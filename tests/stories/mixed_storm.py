@@ -34,7 +34,7 @@ _SOURCE = Path(__file__).with_name("stormer.c")
 
 
 def zeros(number: int) -> int:
-    """Return how many zeros a message has; some don't fit where most do."""
+    """Return how many zeros a message has, as each language says; some don't fit where most do."""
     return 3000 if number % 100 == 99 else number * 37 % 100 + 20
 
 

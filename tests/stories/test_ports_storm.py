@@ -29,6 +29,7 @@ import pytest
 from tests.mounts import Mount, names
 from tests.stories.mixed_storm import Kind, MixedStorm, Stormer, by_writer, compile_stormer
 
+#: A multiple of a thousand.
 MESSAGES = int(os.environ.get("STORM_MESSAGES", "20000"))
 
 #: The machine may have few processors and much else to do.
