@@ -1,0 +1,427 @@
+"""What both kinds of queue objects do: all that doesn't wait."""
+
+import errno
+import os
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from eventfs.client import classic, directory, lines, making, staging
+from eventfs.client import content as contents
+from eventfs.client.directory import LINES, PIPE
+from eventfs.client.errors import (
+    CastIncomplete,
+    MessageTooLarge,
+    NoSuchQueue,
+    QueueError,
+    QueueFull,
+    meaning_of,
+    translated,
+)
+from eventfs.client.message import Content, Message
+from eventfs.client.names import fresh_name
+from eventfs.client.stat import FOLLOW, MESSAGES, QueueStat, stat_of
+
+#: The largest message that a port takes, in bytes; a larger one goes by way of a file.
+PORT_BYTES = 255 * 4096
+
+#: What a port is read with at first, and at most. The kernel pins all pages of a buffer, so a small
+#: one is faster; and it hands over at most so much with one call.
+_FIRST_READ_BYTES = 4096
+_FIRST_LINES_BYTES = 1 << 16
+_MAX_READ_BYTES = 1 << 20
+
+#: A buffer that was too small grows by this factor: each try costs a request.
+_GROWTH = 4
+
+_CLOSED = -1
+
+
+class BaseQueue:
+    """A queue that is open."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the queue at *path* (NoSuchQueue, NotEventfs, AccessDenied, DaemonDied)."""
+        self._directory = self._pipe = self._lines = _CLOSED
+        # Kept until the object is closed, whichever thread was first to open it.
+        self._ports: dict[str, int] = {}
+        self._path = os.fspath(path)
+        # Where it is also when the process goes elsewhere.
+        self._absolute_path = os.path.abspath(self._path)
+        self._read_bytes = _FIRST_READ_BYTES
+        self._read_lines_bytes = _FIRST_LINES_BYTES
+        self._write_bytes = PORT_BYTES
+        self._directory = directory.opened(self._path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a queue: the same as calling the class."""
+        return cls(path)
+
+    @classmethod
+    def create(  # noqa: PLR0913  # by name, and each says something of its own
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        sticky: bool = False,
+        mode: int = 0o777,
+        exist_ok: bool = False,
+        owner: int | None = None,
+        topic: bool = False,
+    ) -> Self:
+        """Make a queue and open it.
+
+        It vanishes when this process dies, or the process with the id *owner* where that is given;
+        if *sticky*, it stays. *mode* are its permission bits, less the umask. A *topic* keeps
+        nothing and only passes on to its followers. With *exist_ok* one that is there already is
+        opened as it is.
+
+        Raises QueueExists, NotEventfs, AccessDenied, QueueFull (by the limit of queues),
+        DaemonDied, and NoSuchQueue where there isn't even the directory that it is to be in.
+        Nothing is left behind then.
+        """
+        name = os.fspath(path)
+        while True:
+            try:
+                making.make(name, mode)
+            except FileExistsError:
+                if not exist_ok:
+                    raise
+                # It may vanish before it is open.
+                try:
+                    return cls(name)
+                except NoSuchQueue:
+                    if os.path.islink(name):  # ... and leads nowhere
+                        raise
+                continue
+            with making.undone_on_failure(name):
+                queue = cls(name)
+                try:
+                    making.set_attributes(name, sticky=sticky, owner=owner, topic=topic)
+                except BaseException:
+                    queue.close()
+                    raise
+                return queue
+
+    def close(self) -> None:
+        """Close what is open of the queue; the queue itself stays."""
+        opened = (self._directory, *self._ports.values())
+        self._directory = self._pipe = self._lines = _CLOSED
+        self._ports = {}
+        for descriptor in opened:
+            if descriptor != _CLOSED:
+                os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._path!r})"
+
+    @property
+    def path(self) -> str:
+        """The path as it was given."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """The queue's name in the path; follow it by that."""
+        return os.path.basename(self._absolute_path)
+
+    def fileno(self) -> int:
+        """Return the port's descriptor, to wait with others in a poll of your own.
+
+        It is readable when there is a message, writable when the limits have room for one, and
+        hangs up when the queue vanishes. Raises AccessDenied where one may only look.
+        """
+        if self._pipe == _CLOSED:
+            self._open_pipe()
+        return self._pipe
+
+    # What is there
+
+    def peek(self) -> Message | None:
+        """Return the oldest message with all details, and leave it there; None if there is none."""
+        with translated(self._path):
+            return classic.look_at_oldest(self._directory)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Look at all messages in order, with all details, and leave them there.
+
+        What arrives later isn't among them, and what is taken meanwhile is left out.
+        """
+        with translated(self._path):
+            names = directory.names(self._directory)
+        for name in names:
+            with translated(self._path):
+                message = classic.look_at(self._directory, name)
+            if message is not None:
+                yield message
+
+    def __len__(self) -> int:
+        """Return how many messages there are."""
+        with translated(self._path), directory.readable(self._directory) as handle:
+            return int(directory.attribute(handle, MESSAGES) or 0)
+
+    def stat(self) -> QueueStat:
+        """Return all that the queue tells about itself; it takes the right to read it."""
+        with translated(self._path):
+            return stat_of(self._directory)
+
+    # What changes the queue itself
+
+    def follow(self, *sources: "BaseQueue | str") -> None:
+        """Let all that arrives in other queues of the mount arrive here too; none: nothing more.
+
+        Sources are queues or their names. It takes the right to read and search them
+        (AccessDenied). Raises NoSuchQueue where one isn't there, and QueueError where a message
+        would come back to where it has been.
+        """
+        names = [
+            os.path.basename(os.path.realpath(source._absolute_path))
+            if isinstance(source, BaseQueue)
+            else source
+            for source in sources
+        ]
+        for name in names:
+            if not name or "/" in name:
+                raise ValueError(f"{name!r} is no name of a queue")
+        value = os.fsencode("/".join(names))
+        with translated(self._path), directory.readable(self._directory) as handle:
+            try:
+                os.setxattr(handle, FOLLOW, value)
+            except FileNotFoundError as error:
+                what = f"there is no such queue to follow: {' or '.join(names)}"
+                remedy = "make it in the same mount first"
+                raise NoSuchQueue(errno.ENOENT, what, self._path, remedy) from error
+
+    def remove(self) -> None:
+        """Remove the queue with its messages, and close it.
+
+        Raises AccessDenied, and QueueVanished where it has gone already.
+        """
+        with translated(self._path):
+            if directory.has_vanished(self._directory):
+                raise FileNotFoundError(errno.ENOENT, "")
+            making.remove(self._directory, os.path.realpath(self._absolute_path), self._drain)
+        self.close()
+
+    def _drain(self) -> None:
+        """Take what there is through the port, by hundreds."""
+        with suppress(QueueError):
+            while self._take_lines() is not None:
+                pass
+
+    # Sending
+
+    def _put(self, content: Content) -> None:
+        """Add a message, whole or not at all."""
+        if self._pipe == _CLOSED:
+            self._open_pipe()
+        if type(content) is not bytes:
+            within = contents.within(content, self._write_bytes)
+            if not isinstance(within, bytes):
+                self._put_large(within)
+                return
+            content = within
+        size = len(content)
+        if not 0 < size <= self._write_bytes:
+            self._put_otherwise(content)
+            return
+        try:
+            written = os.write(self._pipe, content)
+        except OSError as error:
+            raise self._refusal(error, size) from error
+        if written != size:
+            raise self._cut(written, size)
+
+    def _put_otherwise(self, content: bytes) -> None:
+        if content:
+            self._put_large([content])
+            return
+        # A write of no bytes reaches nobody.
+        with translated(self._path):
+            classic.put_empty(self._directory, fresh_name())
+
+    def _put_large(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write a message where nobody sees it, and add it when it is whole."""
+        with self._room() as room:
+            try:
+                staged = room.write(pieces)
+            except OSError as error:
+                raise self._refusal(error, room.size) from error
+            self._add(staged, room.size)
+
+    @contextmanager
+    def _room(self) -> Iterator[staging.Room]:
+        with translated(self._path), staging.room_beside(self._directory, self._path) as room:
+            yield room
+
+    def _add(self, staged: staging.Staged, size: int) -> None:
+        """Add a message of *size* bytes that is whole already."""
+        try:
+            staged.link(self._directory, fresh_name())
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise self._refusal(error, size) from error
+        else:
+            return
+        # It was written for a queue of another mount.
+        with os.fdopen(staged.open(), "rb") as file:
+            self._put(file)
+
+    def _put_lines(self, lines_: Iterable[bytes]) -> int:
+        """Add a message for each line; return how many."""
+        all_lines = list(lines_)
+        too_long = lines.checked(all_lines)
+        if too_long is not None:
+            what = f"a line of {too_long} bytes is more than the {lines.MAX_LINE_BYTES} of a line"
+            raise MessageTooLarge(errno.EMSGSIZE, what, self._path, "send it as a message")
+        port = self._lines_port()
+        sent = 0
+        for batch in lines.batches(all_lines):
+            left = batch
+            while left:
+                try:
+                    written = os.write(port, left)
+                except OSError as error:
+                    refusal = self._refusal(error, left.index(b"\n"))
+                    refusal.sent = sent
+                    raise refusal from error
+                sent += left.count(b"\n", 0, written)
+                left = left[written:]
+        return sent
+
+    def _refusal(self, error: OSError, size: int) -> QueueError:
+        """Say why a message of *size* bytes isn't in."""
+        refusal = meaning_of(error, self._path)
+        if isinstance(refusal, QueueFull):
+            with translated(self._path):
+                limit = directory.limit_bytes(self._directory)
+            if size > limit:
+                number = refusal.errno or errno.EDQUOT
+                what = f"the message has {size} bytes or more, and the limit is {limit}"
+                return MessageTooLarge(number, what, self._path, "have the limits raised")
+        return refusal
+
+    def _cut(self, written: int, size: int) -> QueueError:
+        what = f"the system has cut a message of {size} bytes to {written}"
+        return QueueError(errno.EIO, what, self._path, "see whether RLIMIT_FSIZE was changed")
+
+    # Taking
+
+    def _take(self) -> Message | None:
+        """Take the oldest message through the port; None where there is none."""
+        if self._pipe == _CLOSED:
+            self._open_pipe()
+        while True:
+            size = self._read_bytes
+            try:
+                return Message(os.read(self._pipe, size))
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise meaning_of(error, self._path) from error
+            if size >= _MAX_READ_BYTES:
+                message = self._take_details()
+                return message and Message(message.content)
+            self._read_bytes = size * _GROWTH
+
+    def _take_details(self) -> Message | None:
+        """Take the oldest message by its name; None where there is none."""
+        with translated(self._path):
+            return classic.take_oldest(self._directory)
+
+    def _take_lines(self) -> list[bytes] | None:
+        """Take as many messages as one read gives; None where there is none."""
+        port = self._lines_port()
+        while True:
+            size = self._read_lines_bytes
+            try:
+                return lines.split(os.read(port, size))
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise meaning_of(error, self._path) from error
+            if size >= _MAX_READ_BYTES:
+                message = self._take_details()
+                return message and [message.content]
+            self._read_lines_bytes = size * _GROWTH
+
+    # Ports are opened when they are first needed: who may only look can't open them.
+
+    def _open_pipe(self) -> None:
+        # A write would be cut there, and the message with it.
+        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if soft != resource.RLIM_INFINITY:
+            self._write_bytes = min(PORT_BYTES, soft)
+        self._pipe = self._open_port(PIPE)
+
+    def _lines_port(self) -> int:
+        if self._lines == _CLOSED:
+            self._lines = self._open_port(LINES)
+        return self._lines
+
+    def _open_port(self, name: str) -> int:
+        with translated(self._path):
+            port = directory.open_port(self._directory, name, self._path)
+        kept = self._ports.setdefault(name, port)
+        if kept != port:  # another thread was faster
+            os.close(port)
+        return kept
+
+
+def cast(queues: Iterable[BaseQueue], content: Content) -> None:
+    """Add one message to many queues (see `Queue.cast`)."""
+    targets = list(queues)
+    errors = _cast_shared(targets, content) if len(targets) > 1 else _send_each(targets, content)
+    if errors:
+        raise CastIncomplete.of(errors, len(targets))
+
+
+def _cast_shared(targets: Sequence[BaseQueue], content: Content) -> list[QueueError]:
+    """Write the message once and link it into each queue; return what went wrong with some."""
+    errors: list[QueueError] = []
+    with ExitStack() as stack:
+        try:
+            room = stack.enter_context(targets[0]._room())
+        except QueueError:
+            # Where only some of the mount can be seen, each queue gets a copy.
+            return _send_each(targets, content)
+        try:
+            staged = room.write(contents.pieces(content))
+        except OSError as error:
+            return [target._refusal(error, room.size) for target in targets]
+        for target in targets:
+            try:
+                target._add(staged, room.size)
+            except QueueError as error:
+                errors.append(error)
+    return errors
+
+
+def _send_each(targets: Sequence[BaseQueue], content: Content) -> list[QueueError]:
+    errors: list[QueueError] = []
+    if len(targets) > 1:
+        content = b"".join(contents.pieces(content))
+    for target in targets:
+        try:
+            target._put(content)
+        except QueueError as error:
+            errors.append(error)
+    return errors
