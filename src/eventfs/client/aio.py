@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from eventfs.client import base
+from eventfs.client import casting
 from eventfs.client.base import BaseQueue
 from eventfs.client.deadline import Deadline
 from eventfs.client.errors import QueueEmpty
@@ -110,7 +110,7 @@ class AsyncQueue(BaseQueue):
     @staticmethod
     async def cast(queues: Iterable["AsyncQueue"], content: Content) -> None:
         """See `Queue.cast`."""
-        base.cast(queues, content)
+        casting.cast(queues, content)
 
     async def _wait(self, deadline: Deadline) -> None:
         """Wait until there may be a message, or raise QueueEmpty."""

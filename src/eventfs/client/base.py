@@ -2,17 +2,13 @@
 
 import errno
 import os
-import resource
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from types import TracebackType
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import Self
 
 from eventfs.client import classic, directory, lines, making, staging
 from eventfs.client import content as contents
-from eventfs.client.directory import LINES, PIPE
 from eventfs.client.errors import (
-    CastIncomplete,
     MessageTooLarge,
     NoSuchQueue,
     QueueError,
@@ -20,40 +16,17 @@ from eventfs.client.errors import (
     meaning_of,
     translated,
 )
+from eventfs.client.handles import CLOSED, MAX_READ_BYTES, Handles
 from eventfs.client.message import Content, Message
 from eventfs.client.names import fresh_name
 from eventfs.client.stat import FOLLOW, MESSAGES, QueueStat, stat_of
 
-#: The largest message that a port takes, in bytes; a larger one goes by way of a file.
-PORT_BYTES = 255 * 4096
-
-#: What a port is read with at first, and at most. The kernel pins all pages of a buffer, so a small
-#: one is faster; and it hands over at most so much with one call.
-_FIRST_READ_BYTES = 4096
-_FIRST_LINES_BYTES = 1 << 16
-_MAX_READ_BYTES = 1 << 20
-
 #: A buffer that was too small grows by this factor: each try costs a request.
 _GROWTH = 4
 
-_CLOSED = -1
 
-
-class BaseQueue:
-    """A queue that is open."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the queue at *path* (NoSuchQueue, NotEventfs, AccessDenied, DaemonDied)."""
-        self._directory = self._pipe = self._lines = _CLOSED
-        # Kept until the object is closed, whichever thread was first to open it.
-        self._ports: dict[str, int] = {}
-        self._path = os.fspath(path)
-        # Where it is also when the process goes elsewhere.
-        self._absolute_path = os.path.abspath(self._path)
-        self._read_bytes = _FIRST_READ_BYTES
-        self._read_lines_bytes = _FIRST_LINES_BYTES
-        self._write_bytes = PORT_BYTES
-        self._directory = directory.opened(self._path)
+class BaseQueue(Handles):
+    """A queue that is open, and can be asked for all that needs no waiting."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -104,52 +77,6 @@ class BaseQueue:
                     queue.close()
                     raise
                 return queue
-
-    def close(self) -> None:
-        """Close what is open of the queue; the queue itself stays."""
-        opened = (self._directory, *self._ports.values())
-        self._directory = self._pipe = self._lines = _CLOSED
-        self._ports = {}
-        for descriptor in opened:
-            if descriptor != _CLOSED:
-                os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._path!r})"
-
-    @property
-    def path(self) -> str:
-        """The path as it was given."""
-        return self._path
-
-    @property
-    def name(self) -> str:
-        """The queue's name in the path; follow it by that."""
-        return os.path.basename(self._absolute_path)
-
-    def fileno(self) -> int:
-        """Return the port's descriptor, to wait with others in a poll of your own.
-
-        It is readable when there is a message, writable when the limits have room for one, and
-        hangs up when the queue vanishes. Raises AccessDenied where one may only look.
-        """
-        if self._pipe == _CLOSED:
-            self._open_pipe()
-        return self._pipe
 
     # What is there
 
@@ -229,7 +156,7 @@ class BaseQueue:
 
     def _put(self, content: Content) -> None:
         """Add a message, whole or not at all."""
-        if self._pipe == _CLOSED:
+        if self._pipe == CLOSED:
             self._open_pipe()
         if type(content) is not bytes:
             within = contents.within(content, self._write_bytes)
@@ -261,14 +188,12 @@ class BaseQueue:
         with self._room() as room:
             try:
                 staged = room.write(pieces)
-            except OSError as error:
+            except QueueError as error:
                 raise self._refusal(error, room.size) from error
             self._add(staged, room.size)
 
-    @contextmanager
-    def _room(self) -> Iterator[staging.Room]:
-        with translated(self._path), staging.room_beside(self._directory, self._path) as room:
-            yield room
+    def _room(self) -> AbstractContextManager[staging.Room]:
+        return staging.room_beside(self._directory, self._path)
 
     def _add(self, staged: staging.Staged, size: int) -> None:
         """Add a message of *size* bytes that is whole already."""
@@ -286,13 +211,13 @@ class BaseQueue:
     def _put_lines(self, lines_: Iterable[bytes]) -> int:
         """Add a message for each line; return how many."""
         all_lines = list(lines_)
-        too_long = lines.checked(all_lines)
-        if too_long is not None:
-            what = f"a line of {too_long} bytes is more than the {lines.MAX_LINE_BYTES} of a line"
+        longest = lines.longest_of(all_lines)
+        if longest >= self._write_bytes:
+            what = f"{longest} bytes are too many for a line, which has {self._write_bytes - 1}"
             raise MessageTooLarge(errno.EMSGSIZE, what, self._path, "send it as a message")
         port = self._lines_port()
         sent = 0
-        for batch in lines.batches(all_lines):
+        for batch in lines.batches(all_lines, self._write_bytes):
             left = batch
             while left:
                 try:
@@ -325,7 +250,7 @@ class BaseQueue:
 
     def _take(self) -> Message | None:
         """Take the oldest message through the port; None where there is none."""
-        if self._pipe == _CLOSED:
+        if self._pipe == CLOSED:
             self._open_pipe()
         while True:
             size = self._read_bytes
@@ -336,7 +261,7 @@ class BaseQueue:
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise meaning_of(error, self._path) from error
-            if size >= _MAX_READ_BYTES:
+            if size >= MAX_READ_BYTES:
                 message = self._take_details()
                 return message and Message(message.content)
             self._read_bytes = size * _GROWTH
@@ -358,70 +283,7 @@ class BaseQueue:
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise meaning_of(error, self._path) from error
-            if size >= _MAX_READ_BYTES:
+            if size >= MAX_READ_BYTES:
                 message = self._take_details()
                 return message and [message.content]
             self._read_lines_bytes = size * _GROWTH
-
-    # Ports are opened when they are first needed: who may only look can't open them.
-
-    def _open_pipe(self) -> None:
-        # A write would be cut there, and the message with it.
-        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if soft != resource.RLIM_INFINITY:
-            self._write_bytes = min(PORT_BYTES, soft)
-        self._pipe = self._open_port(PIPE)
-
-    def _lines_port(self) -> int:
-        if self._lines == _CLOSED:
-            self._lines = self._open_port(LINES)
-        return self._lines
-
-    def _open_port(self, name: str) -> int:
-        with translated(self._path):
-            port = directory.open_port(self._directory, name, self._path)
-        kept = self._ports.setdefault(name, port)
-        if kept != port:  # another thread was faster
-            os.close(port)
-        return kept
-
-
-def cast(queues: Iterable[BaseQueue], content: Content) -> None:
-    """Add one message to many queues (see `Queue.cast`)."""
-    targets = list(queues)
-    errors = _cast_shared(targets, content) if len(targets) > 1 else _send_each(targets, content)
-    if errors:
-        raise CastIncomplete.of(errors, len(targets))
-
-
-def _cast_shared(targets: Sequence[BaseQueue], content: Content) -> list[QueueError]:
-    """Write the message once and link it into each queue; return what went wrong with some."""
-    errors: list[QueueError] = []
-    with ExitStack() as stack:
-        try:
-            room = stack.enter_context(targets[0]._room())
-        except QueueError:
-            # Where only some of the mount can be seen, each queue gets a copy.
-            return _send_each(targets, content)
-        try:
-            staged = room.write(contents.pieces(content))
-        except OSError as error:
-            return [target._refusal(error, room.size) for target in targets]
-        for target in targets:
-            try:
-                target._add(staged, room.size)
-            except QueueError as error:
-                errors.append(error)
-    return errors
-
-
-def _send_each(targets: Sequence[BaseQueue], content: Content) -> list[QueueError]:
-    errors: list[QueueError] = []
-    if len(targets) > 1:
-        content = b"".join(contents.pieces(content))
-    for target in targets:
-        try:
-            target._put(content)
-        except QueueError as error:
-            errors.append(error)
-    return errors

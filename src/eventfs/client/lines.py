@@ -2,28 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
-#: So many bytes go into one write(2): 255 pages, which the kernel always hands over in one piece.
-#: So a batch is in, or was stopped by a limit, when the call returns, and no half line is left.
-MAX_BATCH_BYTES = 255 * 4096
 
-#: The longest line, without its newline.
-MAX_LINE_BYTES = MAX_BATCH_BYTES - 1
-
-
-def checked(lines: Sequence[bytes]) -> int | None:
-    """Make sure that each line is one (ValueError); return the size of one that is too long."""
+def longest_of(lines: Sequence[bytes]) -> int:
+    """Return the longest line's length; make sure that each is one line (ValueError)."""
     for number, line in enumerate(lines):
         if b"\n" in line:
             raise ValueError(f"line {number} has a newline in it, which would make two messages")
-    longest = max(map(len, lines), default=0)
-    return longest if longest > MAX_LINE_BYTES else None
+    return max(map(len, lines), default=0)
 
 
-def batches(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Join lines to as few pieces as go."""
+def batches(lines: Sequence[bytes], limit_bytes: int) -> Iterator[bytes]:
+    """Join lines to as few pieces as go, none with more than so many bytes.
+
+    A piece goes with one write, which the kernel hands over in one: so it is in, or was stopped by
+    a limit between two lines, and no half line is left.
+    """
     start = size = 0
     for number, line in enumerate(lines):
-        if size + len(line) + 1 > MAX_BATCH_BYTES:
+        if size + len(line) + 1 > limit_bytes:
             yield joined(lines[start:number])
             start, size = number, 0
         size += len(line) + 1

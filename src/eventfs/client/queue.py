@@ -4,7 +4,7 @@ import select
 import time
 from collections.abc import Iterable, Iterator
 
-from eventfs.client import base
+from eventfs.client import casting
 from eventfs.client.base import BaseQueue
 from eventfs.client.deadline import Deadline
 from eventfs.client.errors import QueueEmpty
@@ -36,7 +36,7 @@ class Queue(BaseQueue):
         """Add a message, whole or not at all; when this returns it is in.
 
         Content is bytes, or a file open for reading, which is read from where it is to its end. Up
-        to `base.PORT_BYTES` it takes one request. What is larger is written in a queue of this
+        to 1,044,480 bytes it takes one request. What is larger is written in a queue of this
         process's own beside this one, which the root's mode must allow, and then linked. Such a
         message can be read by those whom this process's umask lets.
 
@@ -134,7 +134,7 @@ class Queue(BaseQueue):
         ...     ann.receive().content, ben.receive().content
         (b'hello, all', b'hello, all')
         """
-        base.cast(queues, content)
+        casting.cast(queues, content)
 
     def _wait(self, deadline: Deadline) -> None:
         """Sleep until there may be a message, or raise QueueEmpty."""

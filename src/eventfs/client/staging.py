@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from eventfs.client.errors import AccessDenied, QueueError
+from eventfs.client.errors import AccessDenied, QueueError, translated
 from eventfs.client.names import fresh_name
 
 
@@ -53,7 +53,8 @@ class Staged:
 class Room:
     """The place for a message beside a queue: first it is found, then the message is written."""
 
-    def __init__(self, parent: int, path: str, file: int) -> None:
+    def __init__(self, parent: int, path: str, file: int, queue: str) -> None:
+        self._queue = queue
         self._parent = parent
         self._path = path
         self._file = file
@@ -61,12 +62,13 @@ class Room:
         self.size = 0
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> Staged:
-        """Write the message (OSError)."""
+        """Write the message (QueueError; and what the pieces' own source raises)."""
         for piece in pieces:
             self.size += len(piece)
             left = memoryview(piece)
-            while left:
-                left = left[os.write(self._file, left) :]
+            with translated(self._queue):
+                while left:
+                    left = left[os.write(self._file, left) :]
         return Staged(self._parent, self._path)
 
 
@@ -77,23 +79,27 @@ def room_beside(directory: int, queue: str) -> Iterator[Room]:
     QueueError with EXDEV where only that queue is to be seen, and not what is beside it.
     """
     # By the kernel's `..`: the path may lead through links, or be the queue's mountpoint.
-    parent = os.open("..", os.O_PATH | os.O_DIRECTORY, dir_fd=directory)
+    with translated(queue):
+        parent = os.open("..", os.O_PATH | os.O_DIRECTORY, dir_fd=directory)
     try:
-        device = os.stat(parent).st_dev
-        if device != os.stat(directory).st_dev:
-            raise QueueError(
-                errno.EXDEV,
-                "no queue of the sender's own can be made beside it, for a message that large",
-                queue,
-                "send less at once, or where all of the mount can be seen",
-            )
-        path, file = _created(parent, device, queue)
+        with translated(queue):
+            device = os.stat(parent).st_dev
+            if device != os.stat(directory).st_dev:
+                raise QueueError(
+                    errno.EXDEV,
+                    "no queue of the sender's own can be made beside it, for a message that large",
+                    queue,
+                    "send less at once, or where all of the mount can be seen",
+                )
+            path, file = _created(parent, device, queue)
         try:
-            yield Room(parent, path, file)
+            yield Room(parent, path, file, queue)
         finally:
-            os.close(file)
-            with suppress(FileNotFoundError):
+            # Where this fails, it is gone, or goes with our queue.
+            with suppress(OSError):
                 os.unlink(path, dir_fd=parent)
+            with suppress(OSError):
+                os.close(file)
     finally:
         os.close(parent)
 
