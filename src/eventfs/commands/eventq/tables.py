@@ -1,0 +1,102 @@
+"""What is told of queues: as tables for people, with units."""
+
+import grp
+import os
+import pwd
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eventfs import QueueStat
+from eventfs.commands.eventq import values
+from eventfs.commands.eventq.output import shown
+
+#: Seconds in a unit, the largest first.
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def show_queues(rows: Sequence[tuple[str, QueueStat | None]]) -> None:
+    """Print a list of queues."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("QUEUE", overflow="fold", style="cyan")
+    table.add_column("OWNER", justify="right", no_wrap=True)
+    table.add_column("COMMAND", overflow="fold")
+    for name in ("MESSAGES", "BYTES", "OLDEST"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("FLAGS", overflow="fold", style="yellow")
+    for path, stat in rows:
+        _, command, messages, *_ = plain = values.columns(stat)
+        cells = [path, plain[0], command, messages]
+        if stat is None:
+            cells += plain[3:]
+        else:
+            oldest = values.NOTHING if stat.oldest is None else _age(values.age_s(stat.oldest))
+            cells += [_bytes(stat.bytes), oldest, values.flags(stat)]
+        table.add_row(*map(_text, cells))
+    _print(table)
+
+
+def show_queue(path: str, stat: QueueStat) -> None:
+    """Print all about a queue."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    about = {name: values.plain(value) for name, value in values.all_of(stat).items()}
+    command = about.pop("command")
+    if stat.owner:
+        about["owner"] += f" ({command})"
+    elif stat.owner == 0:
+        about["owner"] = "lives where it can't be seen from here"
+    about["bytes"] = _bytes(stat.bytes)
+    if stat.oldest is not None:
+        about["oldest"] = f"{_age(values.age_s(stat.oldest))} ago"
+    about["sources"] = ", ".join(stat.sources) or values.NOTHING
+    about["followers"] = ", ".join(stat.followers) or values.NOTHING
+    about["user"] = _user(about.pop("uid"), stat.uid)
+    about["group"] = _group(about.pop("gid"), stat.gid)
+    for name, value in {"queue": path, **about}.items():
+        table.add_row(name, _text(value))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    # Where colours aren't wanted rich still prints bold, and so it does in a dumb terminal.
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    Console(highlight=False, color_system=None if plain else "auto").print(table)
+
+
+def _text(value: str) -> Text:
+    # Not a str, in which rich would look for markup.
+    return Text(shown(value))
+
+
+def _bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004  # it is what the units mean
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.4g} TiB"
+
+
+def _age(seconds: float) -> str:
+    for unit_s, unit in _AGES:
+        if seconds >= unit_s:
+            return f"{seconds // unit_s:.0f} {unit}"
+    return "0 s"
+
+
+def _user(number: str, uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({number})"
+    except KeyError:
+        return number
+
+
+def _group(number: str, gid: int) -> str:
+    try:
+        return f"{grp.getgrgid(gid).gr_name} ({number})"
+    except KeyError:
+        return number
