@@ -6,6 +6,7 @@ DESTDIR ?=
 prefix := $(abspath $(PREFIX))
 lib := $(prefix)/lib/eventfs
 bin := $(prefix)/bin
+commands := eventfs eventq
 
 # What stands between a fresh clone and running it; and, with _dev, testing and checking it.
 ready := .venv/ready
@@ -20,7 +21,7 @@ find_python := import os, sys; \
 .NOTPARALLEL:
 .PHONY: all demo test check bench install uninstall clean help
 
-all: $(ready) ## build .venv, with eventfs in .venv/bin (the default)
+all: $(ready) ## build .venv, with eventfs and eventq in .venv/bin (the default)
 
 demo: $(ready) ## mount on a temporary directory and play the first story
 	@tools/demo
@@ -37,23 +38,25 @@ bench: $(ready_dev) ## measure eventfs beside other ways to pass messages (some 
 	.venv/bin/python -m benchmarks --write-docs
 
 # pip leaves traces of where it worked: a script for .venv, the checkout's address, and paths in what it compiles.
-# -IS: the command takes nothing from the caller's environment nor from the system's packages.
+# -IS: the commands take nothing from the caller's environment nor from the system's packages.
 install: $(ready) ## install to PREFIX (/usr/local), below DESTDIR where given
 	rm -rf build "$(DESTDIR)$(lib)"
 	umask 022 && .venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-compile --target "$(DESTDIR)$(lib)" .
 	rm -rf build "$(DESTDIR)$(lib)/bin" "$(DESTDIR)$(lib)"/*.dist-info/direct_url.json
 	umask 022 && .venv/bin/python -m compileall -q $(if $(DESTDIR),-s "$(DESTDIR)") "$(DESTDIR)$(lib)"
-	umask 022 && mkdir -p "$(DESTDIR)$(bin)" && printf '%s\n' \
-		"#!$$(.venv/bin/python -c '$(find_python)') -IS" \
-		'import sys' \
-		'sys.path.insert(0, "$(lib)")' \
-		'from eventfs.commands.eventfs import main' \
-		'sys.exit(main())' > "$(DESTDIR)$(bin)/eventfs"
-	chmod 755 "$(DESTDIR)$(bin)/eventfs"
+	umask 022 && mkdir -p "$(DESTDIR)$(bin)" && for command in $(commands); do \
+		printf '%s\n' \
+			"#!$$(.venv/bin/python -c '$(find_python)') -IS" \
+			'import sys' \
+			'sys.path.insert(0, "$(lib)")' \
+			"from eventfs.commands.$$command import main" \
+			'sys.exit(main())' > "$(DESTDIR)$(bin)/$$command" && \
+		chmod 755 "$(DESTDIR)$(bin)/$$command" || exit; \
+	done
 
 uninstall: ## remove what install made
-	rm -f "$(DESTDIR)$(bin)/eventfs"
+	for command in $(commands); do rm -f "$(DESTDIR)$(bin)/$$command" || exit; done
 	rm -rf "$(DESTDIR)$(lib)"
 
 clean: ## remove all that make made here

@@ -81,15 +81,18 @@ def test_everybody_may_read_what_is_installed(prefix: Path) -> None:
     assert [path for path in prefix.rglob("*") if not path.stat().st_mode & 0o004] == []
 
 
-def test_the_installed_command_tells_its_version(prefix: Path) -> None:
-    assert run(prefix / "bin/eventfs", "--version").split()[-1] == "0.1.0"
+@pytest.mark.parametrize("command", ["eventfs", "eventq"])
+def test_an_installed_command_tells_its_version(prefix: Path, command: str) -> None:
+    assert run(prefix / "bin" / command, "--version").split() == [command, "0.1.0"]
 
 
-def test_the_installed_command_mounts(prefix: Path, mountpoint: Path) -> None:
+def test_the_installed_commands_mount_and_use_the_mount(prefix: Path, mountpoint: Path) -> None:
     run(prefix / "bin/eventfs", mountpoint)
     (mountpoint / "queue").mkdir()
     (mountpoint / "queue/message").write_text("text")
     assert (mountpoint / "queue/head").read_text() == "text"
+    assert run(prefix / "bin/eventq", "recv", mountpoint / "queue") == "text"
+    assert run(prefix / "bin/eventq", "ls", "--json", mountpoint).startswith("{")
     subprocess.run(["fusermount3", "-u", mountpoint], check=True)
     assert not mountpoint.is_mount()
 
