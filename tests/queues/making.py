@@ -63,6 +63,10 @@ class FakeThreads:
         del tid
         return 0o022
 
+    def user(self, tid: int) -> int:
+        del tid
+        return -1
+
     def groups(self, tid: int) -> frozenset[int]:
         return self.groups_of.get(tid, frozenset())
 
