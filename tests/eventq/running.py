@@ -153,3 +153,8 @@ def contents(queue: Path) -> list[bytes]:
     """Return the messages that are in a queue, in order, and leave them there."""
     names = [name for name in os.listdir(queue) if name not in ("head", "tail")]
     return [(queue / name).read_bytes() for name in names]
+
+
+def count(queue: Path) -> int:
+    """Return how many messages are in a queue, also while somebody takes them."""
+    return int(os.getxattr(queue, "user.eventfs_messages"))

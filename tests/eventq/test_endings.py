@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.eventq.conftest import Start
-from tests.eventq.running import contents, fill, run, shell, succeed
-from tests.mounts import wait_until
+from tests.eventq.running import contents, count, fill, run, shell, succeed
+from tests.mounts import mounted, wait_until
 
 #: More than a pipe holds, so that it can't be printed while nobody reads.
 LARGE = bytes(200_000)
@@ -80,7 +80,7 @@ def test_what_isnt_read_for_want_of_a_reader_is_given_back(queue: Path, begin: S
     reader, writer = os.pipe()
     receiver = begin("recv", "--follow", queue, stdout=writer)
     os.close(writer)
-    wait_until(lambda: contents(queue) == [b"two"], "the message to be taken")
+    wait_until(lambda: count(queue) == 1, "the message to be taken")
     wait_until(receiver.is_waiting, "the receiver to be waiting")
     os.close(reader)
     assert receiver.end() == (-signal.SIGPIPE, b"", b"")
@@ -95,7 +95,7 @@ def test_what_a_signal_keeps_from_being_printed_is_given_back(
     reader, writer = os.pipe()
     receiver = begin("recv", "--follow", queue, stdout=writer)
     os.close(writer)
-    wait_until(lambda: contents(queue) == [b"two"], "the message to be taken")
+    wait_until(lambda: count(queue) == 1, "the message to be taken")
     wait_until(receiver.is_waiting, "the receiver to be waiting")
     assert receiver.signal(number) == (-number, b"", b"")
     os.close(reader)
@@ -161,7 +161,7 @@ def test_a_receiver_that_cant_give_back_says_what_is_lost(
     reader, writer = os.pipe()
     receiver = begin("recv", queue, stdout=writer)
     os.close(writer)
-    wait_until(lambda: contents(queue) == [], "the message to be taken")
+    wait_until(lambda: count(queue) == 0, "the message to be taken")
     wait_until(receiver.is_waiting, "the receiver to be waiting")
     queue.rmdir()
     os.close(reader)
@@ -169,3 +169,24 @@ def test_a_receiver_that_cant_give_back_says_what_is_lost(
     assert done.status == 7
     assert "200000 bytes" in done.complaint
     assert run("recv", queue).status == 3
+
+
+def test_a_receiver_gives_back_to_a_queue_that_has_filled_up(
+    begin: Start, public_path: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "limits.conf"
+    config.write_text("[eventfs-config]\ndefault_max_files_per_dir = 1\n")
+    with mounted(public_path / "filled", "-c", str(config)) as mount:
+        queue = mount.path / "queue"
+        queue.mkdir()
+        fill(queue, LARGE)
+        reader, writer = os.pipe()
+        receiver = begin("recv", queue, stdout=writer)
+        os.close(writer)
+        wait_until(lambda: count(queue) == 0, "the message to be taken")
+        fill(queue, b"other")
+        os.close(reader)
+        wait_until(receiver.is_waiting, "the receiver to be waiting for room")
+        (queue / "head").unlink()
+        assert receiver.end() == (-signal.SIGPIPE, b"", b"")
+        assert contents(queue) == [LARGE]

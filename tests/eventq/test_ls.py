@@ -70,6 +70,22 @@ def test_all_mounts_are_listed_where_none_is_named(queues: Path, queue: Path) ->
     assert {str(queues / "childs"), str(queue)} <= found
 
 
+def test_mounts_of_others_alone_are_no_error_unless_named(queues: Path, public_path: Path) -> None:
+    with mounted(public_path / f"list-{next(_numbers)}") as roots:
+        done = run("ls", uid=ALICE)
+        assert str(queues / "nobodys").encode() in done.stdout
+        assert str(roots.path).encode() not in done.stdout + done.stderr
+        assert run("ls", roots.path, uid=ALICE).status == 5
+
+
+def test_a_mount_that_cant_be_listed_is_status_5(public_path: Path) -> None:
+    path = public_path / f"list-{next(_numbers)}"
+    with mounted(path, "-o", "allow_other,mode=1733"):
+        done = run("ls", path, uid=ALICE)
+        assert done.status == 5
+        assert done.complaint.startswith(f"{path}: no permission")
+
+
 def test_a_queue_may_be_named(queue: Path) -> None:
     # So a container sees one, of which only a queue is mounted there.
     assert [row[0] for row in rows(succeed("ls", queue))] == [str(queue)]
@@ -124,6 +140,12 @@ def test_colours_are_for_terminals_that_want_them(queues: Path) -> None:
     assert "\x1b[" not in show("ls", queues, NO_COLOR="1")
     assert "\x1b[" not in show("ls", queues, TERM="dumb")
     assert b"\x1b[" not in succeed("ls", queues)
+
+
+def test_narrow_terminals_get_the_whole_path(queues: Path) -> None:
+    shown = show("ls", queues, columns=30, NO_COLOR="1")
+    assert shown.splitlines()[1].split()[0] == str(queues / "childs")
+    assert str(queues / "childs") in show("stat", queues / "childs", columns=30, NO_COLOR="1")
 
 
 def test_markup_in_names_means_nothing(mount: Mount) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
 from eventfs.commands.eventq import manual
@@ -45,8 +46,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(
         prog="eventq", metavar="COMMAND", dest="command", title="commands"
     )
-    for add in (_create, _send, _recv, _peek, _cast, _ls, _stat, _watch, _wait, _rm, _follow):
-        add(commands)
+    asked_for = argv[0] if argv else None
+    for name, add in _COMMANDS.items():
+        # All, for the help and for what is no command; else one, since each takes a millisecond.
+        if name == asked_for or asked_for not in _COMMANDS:
+            add(commands)
     asked = parser.parse_args(argv)
     if asked.version:
         from importlib.metadata import version  # noqa: PLC0415  # as slow as all the rest together
@@ -80,7 +84,7 @@ def _create(commands: _Commands) -> None:
     parser = _add(
         commands,
         "create",
-        "[--owner PID | --sticky] [--mode MODE] [--topic] [--exist-ok] QUEUE",
+        "[--owner PID] [--sticky] [--mode MODE] [--topic]\n                     [--exist-ok] QUEUE",
         "make a queue",
     )
     parser.add_argument("queue", metavar="QUEUE", help="its path, directly in the mount")
@@ -119,7 +123,8 @@ def _recv(commands: _Commands) -> None:
     parser = _add(
         commands,
         "recv",
-        "[--count N | --follow] [--timeout S] [--lines | -0 | --json | --exec COMMAND] QUEUE",
+        "[--count N | --follow] [--timeout S]\n"
+        "                   [--lines | -0 | --json | --exec COMMAND] QUEUE",
         "take messages, and wait for them",
     )
     parser.add_argument("queue", metavar="QUEUE", help="the queue")
@@ -211,6 +216,22 @@ def _follow(commands: _Commands) -> None:
     parser = _add(commands, "follow", "QUEUE [SOURCE...]", "let a queue get what arrives in others")
     parser.add_argument("queue", metavar="QUEUE", help="the queue that is to follow")
     parser.add_argument("sources", metavar="SOURCE", nargs="*", help="a queue to be followed")
+
+
+#: What adds the arguments of each command, in the order of the help.
+_COMMANDS: dict[str, Callable[[_Commands], None]] = {
+    "create": _create,
+    "send": _send,
+    "recv": _recv,
+    "peek": _peek,
+    "cast": _cast,
+    "ls": _ls,
+    "stat": _stat,
+    "watch": _watch,
+    "wait": _wait,
+    "rm": _rm,
+    "follow": _follow,
+}
 
 
 def _pid(text: str) -> int:

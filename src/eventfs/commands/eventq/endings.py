@@ -7,6 +7,8 @@ reader.
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from select import PIPE_BUF, POLLIN, POLLOUT, poll
 from types import FrameType, TracebackType
 from typing import Protocol, Self
@@ -32,8 +34,7 @@ class Endings:
         """Look for signals, and for the reader of standard output where *printing*."""
         #: The signal that has come.
         self.number: int | None = None
-        #: Who has to learn of it.
-        self.child: Child | None = None
+        self._child: Child | None = None
         self._printing = printing
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -63,9 +64,22 @@ class Endings:
         self.number = number
         # The next one ends us at once, where it is the terminal that doesn't let us go on.
         signal.signal(number, signal.SIG_DFL)
-        # A terminal's SIGINT goes to all in it, so it has that already.
-        if self.child is not None and number != signal.SIGINT:
-            self.child.send_signal(number)
+        self._pass_on()
+
+    @contextmanager
+    def passed_on_to(self, child: Child) -> Iterator[None]:
+        """Let a child have the signals too, also one that has come just before."""
+        self._child = child
+        self._pass_on()
+        try:
+            yield
+        finally:
+            self._child = None
+
+    def _pass_on(self) -> None:
+        # A terminal's SIGINT goes to all in it, so the child has that already.
+        if self._child is not None and self.number not in {None, signal.SIGINT}:
+            self._child.send_signal(self.number)
 
     def check(self) -> None:
         """Raise Ended if there is something that ends the command."""

@@ -1,5 +1,6 @@
 """ls and stat: what queues there are, and all about one."""
 
+import errno
 import json
 import os
 import re
@@ -45,7 +46,9 @@ def ls(asked: Namespace) -> Status:
         try:
             rows += _rows(place, hidden=asked.all)
         except QueueError as error:
-            first = first or report(error)
+            # What is mounted for others alone is only an error for who asked for it.
+            if asked.mountpoints or not isinstance(error, AccessDenied):
+                first = first or report(error)
     _show(rows, as_json=asked.json)
     return first
 
@@ -108,13 +111,24 @@ def _is_root(place: str) -> bool:
     """Tell whether it is the root of a mount, which is the only one that counts requests."""
     try:
         os.getxattr(place, "user.eventfs_requests")
+    except PermissionError:
+        raise _unlisted(place) from None
     except OSError:
         return False
     return True
 
 
+def _unlisted(root: str) -> AccessDenied:
+    remedy = "queues can still be used by their names"
+    return AccessDenied(errno.EACCES, "no permission to list it", root, remedy)
+
+
 def _queues(root: str, *, hidden: bool) -> Iterator[Row]:
-    for name in sorted(os.listdir(root)):  # noqa: PTH208  # names are what is wanted
+    try:
+        names = sorted(os.listdir(root))  # noqa: PTH208  # names are what is wanted
+    except PermissionError:
+        raise _unlisted(root) from None
+    for name in names:
         if name.startswith(".") and not hidden:
             continue
         path = str(Path(root, name))

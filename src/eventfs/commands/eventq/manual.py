@@ -43,7 +43,7 @@ examples:
   eventq create --owner $$ /run/events/jobs   the same, said aloud
   sudo eventq create --owner $$ /run/events/jobs
   eventq create --sticky /run/events/log      until somebody removes it
-  eventq create --mode 0733 /run/events/drop  all may send, only you may look
+  eventq create --mode 1733 /run/events/drop  all may send, only you may take
   eventq create --topic /run/events/news      keeps nothing, but has followers
 """,
     "send": """\
@@ -65,7 +65,8 @@ added where its content has none.
 
 What was taken and can't be printed is given back, as the newest message of the queue: since the
 reader of the output has gone, the disk is full, or Ctrl-C or a SIGTERM came. Nothing is taken
-once the reader has gone. What it hasn't read by then of what was printed is its loss.
+once the reader has gone. What it hasn't read by then of what was printed is its loss. Followers of
+the queue get what is given back a second time.
 
 With --exec a shell runs COMMAND for each message, with the content on its standard input. If it
 fails, the message is given back in the same way, recv stops, and the exit status is 11.
@@ -98,7 +99,8 @@ examples:
   eventq cast --file event.json -- /run/events/*.client
 """,
     "ls": """\
-List the queues of a mount, or of all mounts in /proc/self/mounts whose type is fuse.eventfs.
+List the queues of a mount, or of all mounts in /proc/self/mounts whose type is fuse.eventfs and
+that you may enter.
 
 In a terminal it is a table. Otherwise each queue is a line of seven values with tabs between
 them: path, owner's process id, its command, number of messages, their bytes, seconds since the

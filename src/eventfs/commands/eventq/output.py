@@ -1,6 +1,7 @@
 """What commands print: bytes, straight to standard output and standard error."""
 
 import os
+from select import POLLOUT, poll
 
 #: Not sys.stdout: a buffer would hold what isn't printed yet, and it knows only text.
 STDOUT = 1
@@ -18,7 +19,10 @@ def write(data: bytes | memoryview) -> int:
     except BrokenPipeError:
         raise
     except BlockingIOError:
-        # Somebody who shares it with us doesn't wait, and so we don't either.
+        # Somebody who shares it with us has set O_NONBLOCK.
+        room = poll()
+        room.register(STDOUT, POLLOUT)
+        room.poll()
         return 0
     except OSError as error:
         raise OutputFailed(

@@ -1,16 +1,21 @@
 """recv: take messages, and lose none that isn't printed or worked through."""
 
 import os
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import POLLIN
 
-from eventfs import Message, Queue, QueueEmpty, QueueError
+from eventfs import Message, Queue, QueueEmpty, QueueError, QueueFull
 from eventfs.commands.eventq import formats
 from eventfs.commands.eventq.deadline import Deadline
 from eventfs.commands.eventq.endings import Endings
 from eventfs.commands.eventq.outcome import Complaint, Ended, Status, status_of
+
+#: How long to try to give a message back to a queue that is full, and how often.
+_PATIENCE_S = 5
+_PAUSE_S = 0.01
 
 #: Does with a message what is asked for, or raises.
 _Use = Callable[[Message], None]
@@ -61,13 +66,27 @@ def _given_back_on_failure(queue: Queue, message: Message) -> Iterator[None]:
         yield
     except BaseException:
         try:
-            queue.send(message.content)
+            _give_back(queue, message)
         except QueueError as error:
             raise Complaint(
                 f"{error} (so a message of {message.size} bytes that was taken from it is lost)",
                 status_of(error),
             ) from None
         raise
+
+
+def _give_back(queue: Queue, message: Message) -> None:
+    deadline = Deadline(_PATIENCE_S)
+    while True:
+        try:
+            queue.send(message.content)
+        except QueueFull:
+            # Its place was another's at once, as is usual where senders wait for one.
+            if deadline.is_past():
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _work(command: str, queue: Queue, message: Message, endings: Endings) -> None:
@@ -82,9 +101,8 @@ def _work(command: str, queue: Queue, message: Message, endings: Endings) -> Non
             view = view[file.write(view) :]
         file.seek(0)
         child = subprocess.Popen(["/bin/sh", "-c", command], stdin=file)  # noqa: S603  # as asked
-    endings.child = child
-    status = child.wait()
-    endings.child = None
+    with endings.passed_on_to(child):
+        status = child.wait()
     if status == 0:
         return
     if endings.number is not None:

@@ -13,6 +13,9 @@ from eventfs import QueueStat
 from eventfs.commands.eventq import values
 from eventfs.commands.eventq.output import shown
 
+#: More columns than a table can have: a path has 4,096 bytes.
+_ENDLESS = 10_000
+
 #: Seconds in a unit, the largest first.
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -20,12 +23,12 @@ _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def show_queues(rows: Sequence[tuple[str, QueueStat | None]]) -> None:
     """Print a list of queues."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("QUEUE", overflow="fold", style="cyan")
+    table.add_column("QUEUE", no_wrap=True, style="cyan")
     table.add_column("OWNER", justify="right", no_wrap=True)
-    table.add_column("COMMAND", overflow="fold")
+    table.add_column("COMMAND", no_wrap=True)
     for name in ("MESSAGES", "BYTES", "OLDEST"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("FLAGS", overflow="fold", style="yellow")
+    table.add_column("FLAGS", no_wrap=True, style="yellow")
     for path, stat in rows:
         _, command, messages, *_ = plain = values.columns(stat)
         cells = [path, plain[0], command, messages]
@@ -42,7 +45,7 @@ def show_queue(path: str, stat: QueueStat) -> None:
     """Print all about a queue."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     about = {name: values.plain(value) for name, value in values.all_of(stat).items()}
     command = about.pop("command")
     if stat.owner:
@@ -64,7 +67,11 @@ def show_queue(path: str, stat: QueueStat) -> None:
 def _print(table: Table) -> None:
     # Where colours aren't wanted rich still prints bold, and so it does in a dumb terminal.
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    Console(highlight=False, color_system=None if plain else "auto").print(table)
+    console = Console(highlight=False, color_system=None if plain else "auto")
+    # What is too long is for the terminal to break: so a path can still be copied from there.
+    endless = console.options.update_width(_ENDLESS)
+    console.width = console.measure(table, options=endless).maximum
+    console.print(table)
 
 
 def _text(value: str) -> Text:

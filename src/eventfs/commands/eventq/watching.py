@@ -15,7 +15,7 @@ from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from eventfs import Message, Queue, QueueEmpty
 from eventfs.commands.eventq import output
-from eventfs.commands.eventq.outcome import Status, raise_end
+from eventfs.commands.eventq.outcome import Complaint, Status, raise_end
 
 
 class _Event(NamedTuple):
@@ -32,8 +32,7 @@ def watch(asked: Namespace) -> Status:
     """Tell what happens until the queue vanishes."""
     tell = _tell_json if asked.json else _tell
     with Queue.open(asked.queue) as queue, _follower(queue) as follower, INotify() as names:
-        # What is created is told by the follower, but not if it was missed.
-        names.add_watch(queue.path, flags.CREATE | flags.DELETE)
+        _watch_names(names, queue)
         poller = poll()
         poller.register(queue.fileno(), 0)  # for its end alone
         poller.register(follower.fileno(), POLLIN)
@@ -56,6 +55,17 @@ def watch(asked: Namespace) -> Status:
             if queue.fileno() in told:
                 tell(_Event("vanished"))
                 return Status.DONE
+
+
+def _watch_names(names: INotify, queue: Queue) -> None:
+    try:
+        # What is created is told by the follower, but not if it was missed.
+        names.add_watch(queue.path, flags.CREATE | flags.DELETE)
+    except OSError as error:
+        raise Complaint(
+            f"{queue.path}: inotify can't watch it: {error.strerror}; see the limits in"
+            " /proc/sys/fs/inotify"
+        ) from None
 
 
 @contextmanager
