@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from eventfs.client.errors import NoSuchQueue, NotEventfs, translated
 
@@ -98,11 +98,14 @@ def limit_bytes(directory: int) -> int:
 
 
 def _check_port(directory: int, path: str) -> None:
-    with suppress(FileNotFoundError):
+    try:
         port = os.stat(PIPE, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISREG(port.st_mode) and not port.st_size:
-            return
-    raise _no_queue(path)
+    except FileNotFoundError:
+        if has_vanished(directory):
+            raise
+        raise _no_queue(path) from None
+    if not stat.S_ISREG(port.st_mode) or port.st_size:
+        raise _no_queue(path)
 
 
 def _no_queue(path: str) -> NotEventfs:

@@ -29,6 +29,9 @@ def undone_on_failure(path: str) -> Iterator[None]:
     """Remove the directory again if what is done with it fails."""
     try:
         yield
+    except NoSuchQueue:
+        # Somebody else has; what is there by now would be another.
+        raise
     except BaseException:
         with suppress(OSError):
             os.rmdir(path)

@@ -1,0 +1,228 @@
+"""Queues come and go: create, open, close, remove."""
+
+import os
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from eventfs import AccessDenied, AsyncQueue, NoSuchQueue, Queue, QueueError
+from tests.mount.processes import ALICE, Fork, in_child
+from tests.mounts import Child
+
+MIB = 1 << 20
+
+each_kind = pytest.mark.parametrize("kind", [Queue, AsyncQueue])
+
+
+@each_kind
+def test_a_queue_is_made_and_used(path: Path, kind: type[Queue]) -> None:
+    with kind.create(path) as queue:
+        assert (queue.path, queue.name) == (str(path), path.name)
+        assert repr(queue) == f"{kind.__name__}({str(path)!r})"
+        assert path.is_dir()
+    with kind.open(str(path)) as queue:
+        assert type(queue) is kind
+        assert len(queue) == 0
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+def test_the_umask_applies_to_the_mode(path: Path, mask: int) -> None:
+    def create() -> None:
+        os.umask(mask)
+        Queue.create(path, mode=0o775, sticky=True)
+
+    in_child(create)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o775 & ~mask
+
+
+def test_its_owner_is_who_made_it(path: Path, fork: Fork) -> None:
+    owner = fork(lambda: Queue.create(path).close())
+    owner.end()
+    with pytest.raises(NoSuchQueue):
+        Queue(path)
+
+
+def test_or_the_process_that_is_named(path: Path, fork: Fork) -> None:
+    owner = fork(lambda: None)
+    in_child(lambda: Queue.create(path, owner=owner.pid).close())
+    with Queue(path) as queue:
+        assert queue.stat().owner == owner.pid
+    owner.end()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("attributes", [{}, {"sticky": True}, {"topic": True, "sticky": True}])
+def test_an_owner_that_cannot_be_leaves_no_queue(path: Path, attributes: dict[str, bool]) -> None:
+    gone = in_child(os.getpid)
+    with pytest.raises(QueueError, match=f"there is no process {gone}; name one that lives"):
+        Queue.create(path, owner=gone, **attributes)
+    assert not path.exists()
+    with pytest.raises(AccessDenied, match="process 1 is another user's"):
+        in_child(lambda: Queue.create(path, owner=1, **attributes), uid=ALICE)
+    assert not path.exists()
+
+
+def test_a_sticky_one_stays(path: Path) -> None:
+    in_child(lambda: Queue.create(path, sticky=True).send(b"message"))
+    with Queue(path) as queue:
+        assert queue.receive(0).content == b"message"
+
+
+def test_one_that_is_there_is_opened_as_it_is(path: Path, queue: Queue) -> None:
+    queue.send(b"message")
+    with Queue.create(path, exist_ok=True, mode=0o700, topic=True, sticky=True) as same:
+        assert same.stat() == queue.stat()
+        assert same.receive(0).content == b"message"
+
+
+def test_of_many_that_make_one_all_have_it(root: Path) -> None:
+    path = root / "made-by-many"
+    with Queue.create(path):
+        pass
+    removed = 0
+
+    def make() -> None:
+        for _ in range(100):
+            # It may be removed as soon as it is made.
+            with suppress(NoSuchQueue):
+                Queue.create(path, exist_ok=True).close()
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        try:
+            path.rmdir()
+            removed += 1
+        except FileNotFoundError:
+            pass
+    assert removed > 1
+    Queue.create(path, exist_ok=True).remove()
+
+
+def test_closing_gives_all_descriptors_back(path: Path, queue: Queue) -> None:
+    queue.close()
+    before = os.listdir("/proc/self/fd")
+    for _ in range(10):
+        with Queue(path) as one:
+            one.send(b"message")
+            one.send(b"x" * 2 * MIB)
+            one.send_lines([b"line"])
+            one.peek()
+            assert len(one) == len([*one])
+            one.stat()
+            for _ in one.receive_each(0):
+                pass
+        forgotten = Queue(path)
+        forgotten.fileno()
+        del forgotten
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda _: None,
+        lambda queue: queue.send_lines([b"line"] * 10_000),
+        lambda queue: queue.send(b""),
+        lambda queue: queue.send(b"x" * 3 * MIB),
+        lambda queue: Path(queue.path, "by hand").write_bytes(b"x" * 2 * MIB),
+    ],
+)
+def test_a_queue_is_removed_with_its_messages(
+    path: Path, queue: Queue, fill: Callable[[Queue], object]
+) -> None:
+    fill(queue)
+    fill(queue)
+    queue.remove()
+    assert not path.exists()
+
+
+def test_it_is_removed_while_others_send(path: Path, queue: Queue) -> None:
+    def send() -> None:
+        try:
+            with Queue(path) as mine:
+                while True:
+                    mine.send(b"message")
+        except QueueError as error:
+            raised.append(error)
+
+    raised: list[QueueError] = []
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    queue.receive()
+    queue.remove()
+    for thread in threads:
+        thread.join()
+    assert not path.exists()
+    assert len(raised) == 2
+
+
+def test_a_relative_path_is_meant_from_where_it_was_opened(
+    path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del queue
+    monkeypatch.chdir(path)
+    here = Queue(".")
+    assert (here.path, here.name) == (".", path.name)
+    (tmp_path / "link").symlink_to(path)
+    by_link = Queue(tmp_path / "link")
+    monkeypatch.chdir(tmp_path)
+    with Queue.create(path.with_name("follower")) as follower:
+        follower.follow(here)
+        assert follower.stat().sources == (path.name,)
+        follower.follow(by_link)
+        assert follower.stat().sources == (path.name,)
+        follower.remove()
+    here.send(b"x" * 2 * MIB)
+    here.remove()
+    by_link.close()
+    assert not path.exists()
+
+
+#: A program that sees nothing of a mount but one queue, on /mnt, and uses that.
+IN_CONTAINER = """
+import os, subprocess, sys
+queue = sys.argv[1]
+subprocess.run(["mount", "--bind", queue, "/mnt"], check=True)
+subprocess.run(["umount", "-l", os.path.dirname(queue)], check=True)
+from eventfs import Queue, QueueError
+with Queue("/mnt") as queue:
+    print(queue.receive(5).content.decode(), flush=True)
+    queue.send(b"answer")
+    queue.send(b"x" * 1_044_480)
+    queue.send(b"")
+    queue.send_lines([b"line"])
+    print(len(queue), queue.peek().content.decode(), queue.stat().messages)
+    try:
+        queue.send(b"x" * 1_044_481)
+    except QueueError as error:
+        print(error)
+    Queue.cast([queue, queue], b"cast")
+    try:
+        queue.remove()
+    except QueueError as error:
+        print(type(error).__name__, len(os.listdir("/mnt")))
+sys.stdout.flush()
+sys.stdin.read()
+"""
+
+
+def test_one_queue_is_enough_to_be_seen(
+    path: Path, queue: Queue, start: Callable[..., Child]
+) -> None:
+    queue.send(b"question")
+    child = start(IN_CONTAINER, path, argv0=("unshare", "-m", "--propagation", "private"))
+    assert child.line == "question"
+    assert child.read_line() == "4 answer 4"
+    assert child.read_line() == (
+        "/mnt: no queue of the sender's own can be made beside it, for a message that large;"
+        " send less at once, or where all of the mount can be seen"
+    )
+    assert child.read_line() == "QueueError 0"
+    assert os.listdir(path) == []
