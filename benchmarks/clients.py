@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -164,6 +165,55 @@ def _arrive(task: dict[str, Any]) -> dict[str, float]:
     return {}
 
 
+def _library(task: dict[str, Any]) -> dict[str, float]:
+    """Send and receive by `eventfs.Queue`, and by bare system calls, batch by batch in turns."""
+    from eventfs import Queue  # noqa: PLC0415  # another eventfs may have none
+
+    message = _message(task)
+    took: dict[str, float] = dict.fromkeys(("send", "receive", "write", "read"), 0)
+    with Queue(f"{task['where']}/q0") as queue:
+        port = os.open(f"{queue.path}/.pipe", os.O_RDWR | os.O_NONBLOCK)
+        calls: tuple[tuple[str, Callable[[], object]], ...] = (
+            ("send", lambda: queue.send(message)),
+            ("receive", queue.receive),
+            ("write", lambda: os.write(port, message)),
+            ("read", lambda: os.read(port, 4096)),
+        )
+        end = time.perf_counter() + task["seconds"]
+        while time.perf_counter() < end:
+            for name, call in calls:
+                began = time.perf_counter()
+                for _ in range(task["batch"]):
+                    call()
+                took[name] += time.perf_counter() - began
+        os.close(port)
+    return {
+        "send": took["write"] / took["send"],
+        "receive": took["read"] / took["receive"],
+    }
+
+
+def _woken(task: dict[str, Any]) -> dict[str, float]:
+    """Wait by `eventfs.Queue`; how long after its sending a message is here (as woken.c)."""
+    from eventfs import Queue  # noqa: PLC0415  # as above
+
+    took: list[float] = []
+    with Queue(f"{task['where']}/q0") as queue:
+        while (content := queue.receive().content) != b"end":
+            took.append(time.monotonic() - float(content))
+    return {"p50": quantile(took, 0.5)}
+
+
+def _waking(task: dict[str, Any]) -> dict[str, float]:
+    """Send messages to who has gone to sleep again, and an end."""
+    channel = opened(task, "q0")
+    for _ in range(task["messages"]):
+        time.sleep(0.001)
+        channel.put(b"%r" % time.monotonic())
+    channel.put(b"end")
+    return {}
+
+
 def _many(task: dict[str, Any]) -> list[Pipe]:
     """Open many queues, more than processes may open by default."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -253,6 +303,7 @@ _TASKS = {
     for function in (
         *(_turns, _batches, _lines, _million, _ping, _pong, _produce, _consume, _multicast),
         *(_fill, _deaths, _watch, _await, _arrive),
+        *(_library, _woken, _waking),
     )
 }
 

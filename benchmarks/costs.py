@@ -19,6 +19,9 @@ _MIB = 1 << 20
 _HELD = 16
 _HELD_COPIES = 2
 
+#: How many messages the client sends, and then receives.
+_BATCH = 200
+
 
 def _memory(run: Run, peer: Peer) -> Mapping[str, float]:
     return _fill(run, peer)
@@ -62,6 +65,33 @@ def _wake(run: Run, peer: Peer) -> Mapping[str, float]:
         for number in range(queues):
             one.make_queue(f"wait-{number}")
         return run.ask(one, {"do": "await", **task}, {"do": "arrive", **task})[0]
+
+
+def _library(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Compare the Python client with the bare system calls that it makes."""
+    return run.ask(peer, {"do": "library", "batch": _BATCH})[0]
+
+
+def _woken(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Have the Python client wait for messages, and then a C program for as many."""
+    waking = {"do": "waking", "port": ".pipe", "messages": run.size.deaths}
+    client = run.ask(peer, {"do": "woken"}, waking)[0]["p50"]
+    program = run.folder / "woken"
+    if not program.exists():
+        compile_c(HERE / "woken.c", program)
+    waiting = subprocess.Popen(
+        [program, f"{peer.where}/q0"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert waiting.stdout is not None
+        if waiting.stdout.readline() != "ready\n":
+            raise Failed("woken.c can't wait")
+        run.ask(peer, waking)
+        bare = float(waiting.stdout.readline())
+    finally:
+        waiting.kill()
+        waiting.communicate()
+    return {"client": client, "bare": bare, "ratio": client / bare}
 
 
 def _held(run: Run, peer: Peer) -> Mapping[str, float]:
@@ -199,6 +229,21 @@ COSTS = (
         "wake", FREE,
         tuple(Figure(f"p{share}", f"epoll on {{idle_queues:,}} queues wakes, p{share}", "s")
               for share in (50, 99)), _itself, _wake, 3,
+    ),
+    *(
+        Workload(
+            "client", place,
+            (Figure("send", "the client's send against bare write", "×"),
+             Figure("receive", "the client's receive against bare read", "×")),
+            _itself, _library, 5,
+        )
+        for place in (ONE, FREE)
+    ),
+    Workload(
+        "clientwait", FREE,
+        (Figure("client", "the client, waiting, has a message after, p50", "s"),
+         Figure("bare", "a C program in poll and read has it after, p50", "s"),
+         Figure("ratio", "the client against the C program", "×")), _itself, _woken, 5,
     ),
     Workload(
         "held", ONE, (Figure("bytes", "memory for 1 MiB multicast to 100", "B"),), _daemons,

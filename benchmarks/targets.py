@@ -51,6 +51,12 @@ TARGETS = (
     Target("follow one CPU ratio", 20, "≥"),
     Target("ports one CPU bytes", 400 + 100),
     Target("wake free p99", 0.001, "<"),
+    *(
+        Target(f"client {place} {call}", 0.8, "≥")
+        for place in (ONE, FREE)
+        for call in ("send", "receive")
+    ),
+    Target("clientwait free ratio", 2, "<"),
     Target("held one CPU bytes", 1.01 * (1 << 20) + 100 * 1024),
     *(Target(f"long one CPU {end}", 1.2) for end in ("head", "tail", "middle")),
     Target("memory one CPU bytes", 600),
