@@ -1,12 +1,14 @@
 """wait: until there is a message, or none, or no queue."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.eventq.conftest import Start
 from tests.eventq.running import contents, fill, run, succeed
+from tests.mounts import MAKE_QUEUE, Child
 
 
 def test_a_message_that_is_there_isnt_waited_for(queue: Path) -> None:
@@ -57,12 +59,13 @@ def test_a_timeout_is_status_1(queue: Path, what: list[str], timeout: str) -> No
 
 @pytest.mark.parametrize("what", [[], ["--empty"]])
 def test_a_queue_that_vanishes_meanwhile_is_status_7(
-    queue: Path, begin_waiting: Start, what: list[str]
+    path: Path, start: Callable[..., Child], begin_waiting: Start, what: list[str]
 ) -> None:
+    owner = start(MAKE_QUEUE, path)
     if what:
-        fill(queue, b"text")
-    waiting = begin_waiting("wait", *what, queue)
-    succeed("rm", queue)
+        fill(path, b"text")
+    waiting = begin_waiting("wait", *what, path)
+    owner.end()
     done = waiting.end()
     assert done.status == 7
-    assert str(queue) in done.complaint
+    assert str(path) in done.complaint
