@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
 
-from eventfs.queues import acl, ports
+from eventfs.queues import acl, ports, renaming
 from eventfs.queues.acl import Acl, _Entry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Inode, Mode
@@ -174,6 +174,23 @@ def unlink(  # noqa: PLR0913  # as unlink(2) and its caller have them
 ) -> Message:
     _, message = tree.unlink(directory, Name(name), uid, Tid(tid), now_ns)
     return message
+
+
+def rename(  # noqa: PLR0913  # as rename(2) and its caller have them
+    tree: Tree,
+    directory: Root | Queue,
+    name: bytes,
+    target: Root | Queue,
+    new_name: bytes,
+    *,
+    uid: Uid = ALICE,
+    gid: Gid = USERS,
+    now_ns: int = NOW,
+    replaces: bool = True,
+) -> None:
+    renaming.rename(
+        tree, directory, Name(name), target, Name(new_name), uid, gid, now_ns, replaces=replaces
+    )
 
 
 def lookup(tree: Tree, directory: Root | Queue, name: bytes, *, viewer: Uid = ALICE) -> Inode:

@@ -52,6 +52,7 @@ from tests.queues.making import (
     make_tree,
     mkdir,
     names,
+    rename,
     rmdir,
     unlink,
 )
@@ -224,6 +225,84 @@ class TreeAndModel(RuleBasedStateMachine):
         for place in places[: len(queue.messages)]:
             name = queue.messages[place % len(queue.messages)]
             self.unlink(queue, name.name, CAROL, 0)
+
+    # Renaming
+
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES, other=QUEUES, new_name=NAMES, uid=USERS, replaces=st.booleans())
+    def rename(  # noqa: PLR0913  # as renameat2(2) has them
+        self,
+        queue: ModelQueue,
+        name: bytes,
+        other: ModelQueue,
+        new_name: bytes,
+        uid: Uid,
+        *,
+        replaces: bool,
+    ) -> None:
+        place, taken = queue.shown(name), other.shown(new_name)
+        refusal: type[Refused] | None = None
+        if max(len(name), len(new_name)) > 255:
+            refusal = NameTooLong
+        elif name in RESERVED:
+            refusal = NotPermitted
+        elif place is None or other.vanished:
+            refusal = NotFound
+        elif new_name in RESERVED:
+            refusal = NotPermitted
+        elif taken is not None and not replaces:
+            refusal = AlreadyExists
+        done = self._do(
+            refusal, lambda: self._rename(queue, name, other, new_name, uid, replaces=replaces)
+        )
+        if done is not None:
+            assert place is not None
+            self._renamed(queue, queue.messages[place], other, new_name, uid)
+
+    def _rename(  # noqa: PLR0913  # as above
+        self,
+        queue: ModelQueue,
+        name: bytes,
+        other: ModelQueue,
+        new_name: bytes,
+        uid: Uid,
+        *,
+        replaces: bool,
+    ) -> bool:
+        rename(
+            self.tree,
+            queue.real,
+            name,
+            other.real,
+            new_name,
+            uid=uid,
+            now_ns=self.now_ns,
+            replaces=replaces,
+        )
+        return True
+
+    def _renamed(  # as above
+        self,
+        queue: ModelQueue,
+        moved: ModelName,
+        other: ModelQueue,
+        new_name: bytes,
+        uid: Uid,
+    ) -> None:
+        replaced = [one for one in other.messages if one.name == new_name]
+        if any(one.message is moved.message for one in replaced):
+            return
+        place = queue.messages.index(moved)
+        if queue is other:
+            queue.messages[place] = moved._replace(name=new_name)
+        else:
+            del queue.messages[place]
+            other.messages.append(ModelName(new_name, moved.message, uid))
+        for one in replaced:
+            other.messages.remove(one)
+            one.message.ctime_ns = self.now_ns
+        moved.message.ctime_ns = queue.ctime_ns = other.ctime_ns = self.now_ns
+        queue.mtime_ns = other.mtime_ns = self.now_ns
 
     # What never works
 

@@ -14,7 +14,7 @@ from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL
 from eventfs.queues.packet import Packet
 from eventfs.queues.queue import Owner, Queue, Tid
-from tests.queues.making import ALICE, BOB, NOW, USERS, create, make_tree, mkdir, unlink
+from tests.queues.making import ALICE, BOB, NOW, USERS, create, make_tree, mkdir, rename, unlink
 
 NAMES = (b"a", b"b", b"c")
 CONTENTS = st.binary(max_size=6).map(lambda content: content.replace(b"\n", b""))
@@ -80,6 +80,20 @@ class PortsAndModel(RuleBasedStateMachine):
             message = create(self.tree, self.queues[name], b"file %d" % self.made)
             self.tree.write(message, 0, content, NOW)
             self.arrive(name, content)
+
+    @precondition(lambda self: any(self.lists.values()))
+    @rule(data=st.data(), to=QUEUES)
+    def move(self, data: st.DataObject, to: bytes) -> None:
+        """Move a message, whichever way it came, to another queue."""
+        name = data.draw(st.sampled_from([name for name in NAMES if self.lists[name]]))
+        place = data.draw(st.integers(0, len(self.lists[name]) - 1))
+        if name == to or not self.has_room(to):
+            return
+        seen = [dentry.name for dentry, _ in self.queues[name].after(0)]
+        self.made += 1
+        new_name = b"moved %d" % self.made
+        rename(self.tree, self.queues[name], seen[place], self.queues[to], new_name)
+        self.arrive(to, self.lists[name].pop(place))
 
     @rule(name=QUEUES, uid=USERS_)
     def take(self, name: bytes, uid: Any) -> None:  # noqa: ANN401

@@ -36,6 +36,7 @@ from tests.queues.making import (
     lookup,
     make_tree,
     mkdir,
+    rename,
     rmdir,
     unlink,
 )
@@ -131,7 +132,7 @@ class Recount(RuleBasedStateMachine):
         if not isinstance(inode, End):
             actions += [self.chown, self.set_xattr, self.remove_xattr]
         if isinstance(inode, Queue):
-            actions += [self.create_in, self.unlink, self.lookup, self.link]
+            actions += [self.create_in, self.unlink, self.lookup, self.link, self.rename]
         if isinstance(inode, Message):
             actions += [self.open_or_close, self.write, self.truncate]
         data.draw(st.sampled_from(actions))(inode, data)
@@ -148,6 +149,13 @@ class Recount(RuleBasedStateMachine):
         inode, name = data.draw(st.sampled_from(self.known)), data.draw(NAMES)
         uid, gid = data.draw(UIDS), data.draw(GIDS)
         self._do(lambda: link(self.tree, inode, queue, name, uid=uid, gid=gid))
+
+    def rename(self, queue: Inode, data: st.DataObject) -> None:
+        target = data.draw(st.sampled_from([one for one in self.known if isinstance(one, Queue)]))
+        assert isinstance(queue, Queue)
+        name, new_name = data.draw(NAMES), data.draw(NAMES)
+        uid, gid = data.draw(UIDS), data.draw(GIDS)
+        self._do(lambda: rename(self.tree, queue, name, target, new_name, uid=uid, gid=gid))
 
     def unlink(self, queue: Inode, data: st.DataObject) -> None:
         assert isinstance(queue, Queue)

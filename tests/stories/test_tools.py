@@ -304,13 +304,13 @@ def test_ln_links_a_message_and_ln_s_does_not(full: Path) -> None:
     assert b"Operation not permitted" in done.stderr
 
 
-def test_mv_between_queues_copies_for_there_is_no_rename(full: Path) -> None:
-    done = subprocess.run(
-        ["mv", full / "first", full / "renamed"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "Operation not permitted" in done.stderr
-    assert contents(full) == EXPECTED
+def test_mv_renames_a_message_and_its_place_stays(full: Path) -> None:
+    run("mv", full / "first", full / "renamed")
+    assert names(full) == ["head", "renamed", "second", "third", "tail"]
+    run("mv", "--no-clobber", full / "renamed", full / "third")
+    assert names(full) == ["head", "renamed", "second", "third", "tail"]
+    run("mv", "--force", full / "renamed", full / "third")
+    assert names(full) == ["head", "third", "second", "tail"]
 
 
 def test_mv_takes_a_message_out(full: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
 from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
-from eventfs.queues import acl, xattrs
+from eventfs.queues import acl, renaming, xattrs
 from eventfs.queues.errors import AlreadyExists, NoSuchAttribute, NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
@@ -240,8 +240,36 @@ class Operations:
     def symlink(self, _request: Request) -> bytes:
         raise Failed(errno.EPERM)
 
-    def rename(self, _request: Request) -> bytes:
-        raise Failed(errno.EPERM)
+    def rename(self, request: Request) -> bytes:
+        (ino,) = wire.RENAME_IN.unpack_from(request.body)
+        return self._rename(request, ino, wire.RENAME_IN.size, replaces=True)
+
+    def rename2(self, request: Request) -> bytes:
+        ino, flags, _ = wire.RENAME2_IN.unpack_from(request.body)
+        if flags & ~wire.RENAME_NOREPLACE:
+            raise Failed(errno.EINVAL)
+        replaces = not flags & wire.RENAME_NOREPLACE
+        return self._rename(request, ino, wire.RENAME2_IN.size, replaces=replaces)
+
+    def _rename(self, request: Request, ino: Ino, offset: int, *, replaces: bool) -> bytes:
+        name, _, new_name = request.name(offset).partition(b"\0")
+        target = self._directories[ino]
+        if isinstance(target, Queue):
+            self._deaths_first(target)
+        renaming.rename(
+            self._tree,
+            self._directories[request.ino],
+            Name(name),
+            target,
+            Name(new_name),
+            request.uid,
+            request.gid,
+            time_ns(),
+            replaces=replaces,
+        )
+        if self._touched:
+            self._tell_followers()
+        return b""
 
     def link(self, request: Request) -> bytes:
         (ino,) = wire.LINK_IN.unpack_from(request.body)

@@ -60,7 +60,7 @@ KINDS = {
     42: "forget",  # BATCH_FORGET
     43: "fallocate",
     44: "readdir",  # READDIRPLUS
-    45: "rename",  # RENAME2
+    45: "rename2",
     46: "lseek",
     47: "copy_file_range",
     50: "syncfs",
@@ -114,6 +114,8 @@ FORGET_ONE = struct.Struct("=QQ")
 MKNOD_IN = struct.Struct("=IIII")  # mode, device, umask
 MKDIR_IN = struct.Struct("=II")  # mode, umask
 LINK_IN = struct.Struct("=Q")
+RENAME_IN = struct.Struct("=Q")  # the new directory; two names follow
+RENAME2_IN = struct.Struct("=QII")  # the same, and flags
 OPEN_IN = struct.Struct("=II")  # flags
 OPEN_OUT = struct.Struct("=QII")  # handle, flags
 CREATE_IN = struct.Struct("=IIII")  # flags, mode, umask
@@ -145,6 +147,9 @@ READ_LOCKOWNER = 2
 
 #: A poll that is to be told of changes.
 POLL_SCHEDULE_NOTIFY = 1
+
+# The flags of renameat2(2).
+RENAME_NOREPLACE = 1
 
 # The flags of setxattr(2).
 XATTR_CREATE, XATTR_REPLACE = 1, 2

@@ -5,6 +5,7 @@ Where to find a rule:
 - `tree`: what may be made, linked and removed where; a queue's fate; when an inode is freed
 - `queue`: the order of messages, `head` and `tail`, and whom they and the ports belong to
 - `message`: a message's bytes, sparse files included
+- `renaming`: what rename does, in a queue and from one to another
 - `ports`: what goes through `.pipe` and `.lines`; `packet`: as what it stands in a queue meanwhile
 - `followers`: queues in which the messages of others arrive too
 - `sightings`: which message a thread means that unlinks `head`

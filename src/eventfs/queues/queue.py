@@ -247,6 +247,13 @@ class Queue(Directory[Message | Packet]):
         if self.waiters:
             self.wake()
 
+    def rename(self, dentry: Arrival, name: Name, now_ns: int) -> None:
+        """Call a message *name*, which must be free; its place stays."""
+        del self._dentries[dentry.name]
+        dentry.name = name
+        self._dentries[name] = dentry
+        self.mtime_ns = self.ctime_ns = now_ns
+
     def wake(self) -> None:
         """Wake all who wait at the queue's ports."""
         for waiter in list(self.waiters):

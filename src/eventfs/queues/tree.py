@@ -634,6 +634,10 @@ class Tree:
                 self.release_packet(message)
                 return
             message = message.message
+        self.lose_name(message, now_ns)
+
+    def lose_name(self, message: Message, now_ns: int) -> None:
+        """Count one name of a message fewer, and free it with the last one if nobody holds it."""
         message.links -= 1
         message.ctime_ns = now_ns
         if message.links:
