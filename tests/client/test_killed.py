@@ -1,6 +1,8 @@
 """Senders that are killed in the middle: no partial message, and nothing of them is left.
 
-CI kills some hundreds; `EVENTFS_KILLED_SENDERS=10000 pytest tests/client/test_killed.py` more.
+CI kills some hundreds, and this ten thousand, which takes some ten minutes:
+
+    EVENTFS_KILLED_SENDERS=10000 pytest -o faulthandler_timeout=0 tests/client/test_killed.py
 """
 
 import os

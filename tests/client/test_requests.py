@@ -54,6 +54,24 @@ def test_so_is_a_larger_one_when_one_like_it_has_come(root: Path, queue: Queue) 
     assert counts == Counter(read=1)
 
 
+def test_and_what_is_small_again_is_read_with_a_small_buffer(root: Path, queue: Queue) -> None:
+    """A large one takes 20 times as long."""
+    queue.send(b"x" * 1_000_000)
+    queue.send_lines([b"small"] * 10)
+    queue.receive(0)
+    with counted(root) as counts:
+        for _ in range(10):
+            queue.receive(0)
+    assert counts == Counter(read=10)
+    assert queue._read_bytes == 1 << 16
+    queue.send_lines([b"x" * 1_000_000, *[b"small"] * 10])
+    assert len(queue.receive_lines(0)) == 11
+    for _ in range(2):
+        queue.send(b"small")
+        queue.receive_lines(0)
+    assert queue._read_lines_bytes == 1 << 16
+
+
 def test_a_thousand_lines_are_one_request_each_way(root: Path, queue: Queue) -> None:
     with counted(root) as counts:
         assert queue.send_lines([b"line"] * 1000) == 1000

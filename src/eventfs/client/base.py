@@ -16,12 +16,13 @@ from eventfs.client.errors import (
     meaning_of,
     translated,
 )
-from eventfs.client.handles import CLOSED, MAX_READ_BYTES, Handles
+from eventfs.client.handles import CHEAP_READ_BYTES, CLOSED, MAX_READ_BYTES, Handles
 from eventfs.client.message import Content, Message
 from eventfs.client.names import fresh_name
 from eventfs.client.stat import FOLLOW, MESSAGES, QueueStat, stat_of
 
-#: A buffer that was too small grows by this factor: each try costs a request.
+#: A buffer that was too small grows by this factor, since each try costs a request; and shrinks by
+#: it again when it was too large.
 _GROWTH = 4
 
 
@@ -211,7 +212,7 @@ class BaseQueue(Handles):
     def _put_lines(self, lines_: Iterable[bytes]) -> int:
         """Add a message for each line; return how many."""
         all_lines = list(lines_)
-        longest = lines.longest_of(all_lines)
+        longest = max(map(len, all_lines), default=0)
         if longest >= self._write_bytes:
             what = f"{longest} bytes are too many for a line, which has {self._write_bytes - 1}"
             raise MessageTooLarge(errno.EMSGSIZE, what, self._path, "send it as a message")
@@ -255,12 +256,16 @@ class BaseQueue(Handles):
         while True:
             size = self._read_bytes
             try:
-                return Message(os.read(self._pipe, size))
+                content = os.read(self._pipe, size)
             except BlockingIOError:
                 return None
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise meaning_of(error, self._path) from error
+            else:
+                if size > CHEAP_READ_BYTES:
+                    self._read_bytes = _next_size(size, content)
+                return Message(content)
             if size >= MAX_READ_BYTES:
                 message = self._take_details()
                 return message and Message(message.content)
@@ -277,13 +282,22 @@ class BaseQueue(Handles):
         while True:
             size = self._read_lines_bytes
             try:
-                return lines.split(os.read(port, size))
+                data = os.read(port, size)
             except BlockingIOError:
                 return None
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise meaning_of(error, self._path) from error
+            else:
+                if size > CHEAP_READ_BYTES:
+                    self._read_lines_bytes = _next_size(size, data)
+                return lines.split(data)
             if size >= MAX_READ_BYTES:
                 message = self._take_details()
                 return message and [message.content]
             self._read_lines_bytes = size * _GROWTH
+
+
+def _next_size(size: int, content: bytes) -> int:
+    """Return with how large a buffer to read after one of *size* bytes has brought this."""
+    return size // _GROWTH if len(content) * _GROWTH <= size else size

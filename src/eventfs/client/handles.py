@@ -13,10 +13,11 @@ from eventfs.client.errors import translated
 #: The largest message that a port takes, in bytes; a larger one goes by way of a file.
 PORT_BYTES = 255 * 4096
 
-#: What a port is read with at first, and at most. The kernel pins all pages of a buffer, so a small
-#: one is faster; and it hands over at most so much with one call.
+#: What a port is read with at first, and at most: the kernel hands over no more with one call. It
+#: pins all pages of a buffer: a message of 100 bytes takes 30 µs with 4 KiB, 36 with 64 KiB, and
+#: 750 with 1 MiB.
 _FIRST_READ_BYTES = 4096
-_FIRST_LINES_BYTES = 1 << 16
+CHEAP_READ_BYTES = 1 << 16
 MAX_READ_BYTES = 1 << 20
 
 #: Instead of a descriptor.
@@ -35,7 +36,7 @@ class Handles:
         # Where it is also when the process goes elsewhere.
         self._absolute_path = os.path.abspath(self._path)
         self._read_bytes = _FIRST_READ_BYTES
-        self._read_lines_bytes = _FIRST_LINES_BYTES
+        self._read_lines_bytes = CHEAP_READ_BYTES
         self._write_bytes = _whole_write_bytes()
         self._directory = directory.opened(self._path)
 

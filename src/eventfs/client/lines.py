@@ -1,35 +1,32 @@
 """Many messages a call, a line each."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 
-def longest_of(lines: Sequence[bytes]) -> int:
-    """Return the longest line's length; make sure that each is one line (ValueError)."""
-    for number, line in enumerate(lines):
-        if b"\n" in line:
-            raise ValueError(f"line {number} has a newline in it, which would make two messages")
-    return max(map(len, lines), default=0)
+def batches(lines: Sequence[bytes], limit_bytes: int) -> list[bytes]:
+    """Join lines to as few pieces as go, none with more than so many bytes; no line has as many.
 
-
-def batches(lines: Sequence[bytes], limit_bytes: int) -> Iterator[bytes]:
-    """Join lines to as few pieces as go, none with more than so many bytes.
-
-    A piece goes with one write, which the kernel hands over in one: so it is in, or was stopped by
-    a limit between two lines, and no half line is left.
+    ValueError where there is a newline in a line. A piece goes with one write, which the kernel
+    hands over in one: so it is in, or was stopped by a limit between two lines, and no half line
+    is left.
     """
-    start = size = 0
-    for number, line in enumerate(lines):
-        if size + len(line) + 1 > limit_bytes:
-            yield joined(lines[start:number])
-            start, size = number, 0
-        size += len(line) + 1
-    if start < len(lines):
-        yield joined(lines[start:])
-
-
-def joined(lines: Sequence[bytes]) -> bytes:
-    """Return lines with a newline after each."""
-    return b"\n".join([*lines, b""])
+    # How many bytes come before each line; newlines are counted with them where they matter.
+    before = [0, *accumulate(map(len, lines))]
+    pieces: list[bytes] = []
+    start = 0
+    while start < len(lines):
+        most = before[start] + start + limit_bytes
+        stop = (
+            bisect_right(range(len(before)), most, key=lambda number: before[number] + number) - 1
+        )
+        pieces.append(b"\n".join([*lines[start:stop], b""]))
+        start = stop
+    if sum(piece.count(b"\n") for piece in pieces) != len(lines):
+        number = next(number for number, line in enumerate(lines) if b"\n" in line)
+        raise ValueError(f"line {number} has a newline in it, which would make two messages")
+    return pieces
 
 
 def split(data: bytes) -> list[bytes]:
