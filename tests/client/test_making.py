@@ -142,6 +142,14 @@ def test_a_queue_is_removed_with_its_messages(
     assert not path.exists()
 
 
+def test_who_may_not_remove_it_takes_nothing_out(path: Path, queue: Queue) -> None:
+    path.chmod(0o777)
+    queue.send(b"message")
+    with pytest.raises(AccessDenied):
+        in_child(lambda: Queue(path).remove(), uid=ALICE)
+    assert len(queue) == 1
+
+
 def test_it_is_removed_while_others_send(path: Path, queue: Queue) -> None:
     def send() -> None:
         try:
@@ -224,5 +232,6 @@ def test_one_queue_is_enough_to_be_seen(
         "/mnt: no queue of the sender's own can be made beside it, for a message that large;"
         " send less at once, or where all of the mount can be seen"
     )
-    assert child.read_line() == "QueueError 0"
-    assert os.listdir(path) == []
+    # A mountpoint stays, and so does what is in it.
+    assert child.read_line() == "QueueError 8"
+    assert len(Queue(path)) == 6

@@ -71,15 +71,16 @@ def _hand_over(path: str, owner: int) -> None:
 def remove(handle: int, path: str, drain: Callable[[], None]) -> None:
     """Remove the queue at *path* with its messages; *drain* takes most of them in a fast way."""
     while True:
-        drain()
-        # What doesn't go through a port: very large messages.
-        for name in directory.names(handle):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=handle)
+        # First, so that nothing is taken where this isn't allowed anyway.
         try:
             os.rmdir(path)
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise
-            continue
-        return
+        else:
+            return
+        drain()
+        # What doesn't go through a port: very large messages.
+        for name in directory.names(handle):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=handle)

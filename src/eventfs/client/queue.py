@@ -37,8 +37,9 @@ class Queue(BaseQueue):
 
         Content is bytes, or a file open for reading, which is read from where it is to its end. Up
         to 1,044,480 bytes it takes one request. What is larger is written in a queue of this
-        process's own beside this one, which the root's mode must allow, and then linked. Such a
-        message can be read by those whom this process's umask lets.
+        process's own beside this one, which the root's mode must allow and which counts as one of
+        the user's queues, and then linked. Such a message can be read by those whom this process's
+        umask lets.
 
         Raises QueueFull; MessageTooLarge where it wouldn't fit an empty queue either.
         """

@@ -1,7 +1,8 @@
 """Where a message is written before anybody sees it: a queue of the sender's own, beside others.
 
 A process has one for each mount, made when it is first needed. eventfs removes it, with whatever is
-half written, when the process dies.
+half written, when the process dies. (That's later than one might think if the process becomes
+another program by exec, and never too early.)
 """
 
 import errno
