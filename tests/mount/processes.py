@@ -36,11 +36,11 @@ class Forked:
             _run(function, uid, parent, writer)
         os.close(writer)
 
-    def result(self) -> Any:  # noqa: ANN401  # whatever the function returns
+    def result(self, deadline_s: float = DEADLINE_S) -> Any:  # noqa: ANN401  # whatever it returns
         """Return what the function returned, or raise what it raised."""
         said = b""
         while True:
-            ready, _, _ = select.select([self._reader], [], [], DEADLINE_S)
+            ready, _, _ = select.select([self._reader], [], [], deadline_s)
             assert ready, "the forked process hangs"
             piece = os.read(self._reader, 1 << 16)
             if not piece:

@@ -1,7 +1,7 @@
 """Messages move between queues while others race for them, look for them and list them.
 
-`RACE_RENAMES` says how many messages are raced for; ten times as many moves are observed. To race for
-10,000:
+`RACE_RENAMES` says how many messages are raced for; ten times as many moves are observed. With
+10,000 it takes some minutes:
 
     RACE_RENAMES=10000 .venv/bin/pytest --timeout=3600 tests/stories/test_moves.py
 """
@@ -16,6 +16,7 @@ import pytest
 
 from tests.mount.making import listed, messages
 from tests.mount.processes import Fork, Forked
+from tests.mounts import DEADLINE_S
 
 #: How many messages are raced for; ten times as many moves are observed.
 RENAMES = int(os.environ.get("RACE_RENAMES", "200"))
@@ -53,7 +54,7 @@ def test_of_many_who_rename_a_message_away_one_gets_it(queue: Path, fork: Fork) 
         for target in targets
     ]
     try:
-        won = [racer.result() for racer in racers]
+        won = [racer.result(DEADLINE_S + RENAMES / 10) for racer in racers]
     finally:
         for racer in racers:
             racer.end()
