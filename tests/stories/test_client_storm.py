@@ -221,7 +221,8 @@ class ClientStorm(MixedStorm):
         program = _PROGRAMS[does, *kind]
         is_python = kind.language == "client" or (does, kind.language) == ("put", "eventq")
         words = [sys.executable, "-Pc", program] if is_python else ["sh", "-c", program, "sh"]
-        with self.complaints.open("ab") as complaints:
+        # Each has a file for its complaints: cat(1) and rm(1) write a line in several pieces.
+        with log.with_suffix(".complaints").open("wb") as complaints:
             process = subprocess.Popen(
                 [*words, self.queue, log, *map(str, arguments)],
                 stdin=subprocess.PIPE,
@@ -244,13 +245,17 @@ class ClientStorm(MixedStorm):
             )
 
     def finish(self, deadline_s: float) -> None:
-        """Wait for the senders and for all to be received; then remove the queue, and all end."""
+        """Wait for the senders and for all to be received, and remove the queue: all end well."""
         self.let_read(RECEIVERS)
         for one in self.writers:
             assert one.wait(deadline_s), f"{one} hangs"
         with Queue(self.queue) as queue:
             queue.wait_empty(deadline_s)
             queue.remove()
+        for one in self.readers:
+            assert one.wait(deadline_s), f"{one} hangs"
+        of_each = [one.log.with_suffix(".complaints") for one in self.everybody]
+        self.complaints.write_text("".join(path.read_text() for path in of_each))
         super().finish(deadline_s)
 
 
