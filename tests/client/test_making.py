@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from eventfs import AccessDenied, AsyncQueue, NoSuchQueue, Queue, QueueError
-from tests.mount.processes import ALICE, Fork, in_child
+from eventfs import AccessDenied, AsyncQueue, NoSuchQueue, Queue, QueueError, QueueVanished
+from tests.mount.processes import ALICE, Fork, Forked, in_child
 from tests.mounts import Child
 
 MIB = 1 << 20
@@ -152,23 +152,21 @@ def test_who_may_not_remove_it_takes_nothing_out(path: Path, queue: Queue) -> No
 
 def test_it_is_removed_while_others_send(path: Path, queue: Queue) -> None:
     def send() -> None:
-        try:
-            with Queue(path) as mine:
-                while True:
-                    mine.send(b"message")
-        except QueueError as error:
-            raised.append(error)
+        with Queue(path) as mine:
+            while True:
+                mine.send(b"message")
 
-    raised: list[QueueError] = []
-    threads = [threading.Thread(target=send) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    queue.receive()
-    queue.remove()
-    for thread in threads:
-        thread.join()
+    senders = [Forked(send) for _ in range(2)]
+    try:
+        queue.receive()
+        queue.remove()
+        for sender in senders:
+            with pytest.raises((QueueVanished, NoSuchQueue)):
+                sender.result()
+    finally:
+        for sender in senders:
+            sender.end()
     assert not path.exists()
-    assert len(raised) == 2
 
 
 def test_a_relative_path_is_meant_from_where_it_was_opened(

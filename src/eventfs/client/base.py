@@ -144,14 +144,14 @@ class BaseQueue(Handles):
         with translated(self._path):
             if directory.has_vanished(self._directory):
                 raise FileNotFoundError(errno.ENOENT, "")
-            making.remove(self._directory, os.path.realpath(self._absolute_path), self._drain)
+            making.remove(self._directory, os.path.realpath(self._absolute_path), self._take_some)
         self.close()
 
-    def _drain(self) -> None:
-        """Take what there is through the port, by hundreds."""
+    def _take_some(self) -> bool:
+        """Take what a read gives, and tell whether it gave any; not what one may not take so."""
         with suppress(QueueError):
-            while self._take_lines() is not None:
-                pass
+            return self._take_lines() is not None
+        return False
 
     # Sending
 

@@ -68,8 +68,12 @@ def _hand_over(path: str, owner: int) -> None:
         raise
 
 
-def remove(handle: int, path: str, drain: Callable[[], None]) -> None:
-    """Remove the queue at *path* with its messages; *drain* takes most of them in a fast way."""
+def remove(handle: int, path: str, take_some: Callable[[], bool]) -> None:
+    """Remove the queue at *path* with its messages.
+
+    *take_some* takes many of them in a fast way, and tells whether there were any. After each time
+    the queue may be empty for a moment, even if others go on sending.
+    """
     while True:
         # First, so that nothing is taken where this isn't allowed anyway.
         try:
@@ -79,8 +83,7 @@ def remove(handle: int, path: str, drain: Callable[[], None]) -> None:
                 raise
         else:
             return
-        drain()
-        # What doesn't go through a port: very large messages.
-        for name in directory.names(handle):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=handle)
+        if not take_some():
+            for name in directory.names(handle):
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=handle)
