@@ -16,13 +16,19 @@ from eventfs import CastIncomplete, Queue
 SUBSCRIBERS = {"ann": "bye", "ben": "bye", "cleo": "it rains"}
 
 
+def say(line: str) -> None:
+    """Print a line in one piece, as others print too."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def subscribe(root: Path, name: str, last: str) -> None:
     """Make a queue, say so, and print what arrives in it, up to the last message of interest."""
     with Queue.create(root / name) as queue:
         Queue(root / "subscribers").send(name.encode())
         for message in queue.receive_each():
             text = message.content.decode()
-            print(f"{name} got: {text}", flush=True)
+            say(f"{name} got: {text}")
             if text == last:
                 return
 
@@ -53,7 +59,7 @@ def main() -> int:
             # The others have got it.
             for error in incomplete.errors:
                 name = Path(error.queue).name
-                print(f"{name} is gone", flush=True)
+                say(f"{name} is gone")
                 queues.pop(name).close()
         Queue.cast(queues.values(), b"bye")
         for child in children.values():

@@ -18,6 +18,12 @@ from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 EVENTS = ("add usb1", "add sda", "remove sda")
 
 
+def say(line: str) -> None:
+    """Print a line in one piece, as others print too."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def listen(queue: Path, last: str) -> None:
     """Be a client: print and remove each event, up to the last one of interest."""
     with INotify() as inotify:
@@ -30,7 +36,7 @@ def listen(queue: Path, last: str) -> None:
             for event in events:
                 text = event.read_text()
                 event.unlink()
-                print(f"{queue.name} heard: {text}", flush=True)
+                say(f"{queue.name} heard: {text}")
                 if text == last:
                     return
 
@@ -52,7 +58,7 @@ def be_client_with_child(queue: Path, childs: Path) -> None:
     listen(queue, EVENTS[0])
     os.waitpid(child, 0)
     left = [path.name for path in (queue, childs) if path.exists()]
-    print("the child has ended, and left:", *left, flush=True)
+    say(f"the child has ended, and left: {' '.join(left)}")
     listen(queue, EVENTS[-1])
 
 

@@ -14,6 +14,12 @@ from pathlib import Path
 from eventfs import NoSuchQueue, Queue, QueueVanished
 
 
+def say(line: str) -> None:
+    """Print a line in one piece, as others print too."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def serve(root: Path, requests: Queue) -> None:
     """Answer requests until there is no queue of them any more."""
     with suppress(QueueVanished):
@@ -24,7 +30,7 @@ def serve(root: Path, requests: Queue) -> None:
                 with Queue(root / request["reply_to"]) as replies:
                     replies.send(json.dumps(answer).encode())
             except (NoSuchQueue, QueueVanished):
-                print(f"server: {request['reply_to']} has gone", flush=True)
+                say(f"server: {request['reply_to']} has gone")
 
 
 def ask(requests: Queue, reply_to: str, number: int, numbers: list[int]) -> None:
@@ -50,7 +56,7 @@ def main() -> int:
         ask(requests, mine, 3, [20, 22])
         for _ in range(2):
             answer = json.loads(replies.receive(timeout=60).content)
-            print(f"client: the answer to {answer['id']} is {answer['sum']}", flush=True)
+            say(f"client: the answer to {answer['id']} is {answer['sum']}")
         requests.remove()
         server.join()
     return 0
