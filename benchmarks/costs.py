@@ -20,7 +20,7 @@ _HELD = 16
 _HELD_COPIES = 2
 
 #: How many messages the client sends, and then receives.
-_BATCH = 200
+_BATCH = 50
 
 
 def _memory(run: Run, peer: Peer) -> Mapping[str, float]:
