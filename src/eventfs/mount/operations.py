@@ -218,6 +218,10 @@ class Operations:
         queue = self._tree.rmdir(directory, request.name(), time_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
+        # What is open keeps its name in the kernel, and that its directory, beyond the last close.
+        views: list[View] = [*queue.ends.values(), *queue.ports.values()]
+        if held := [view.name for view in views if view.holds]:
+            self._notifier.forget_names(queue.ino, held)
         return b""
 
     def create(self, request: Request) -> bytes:

@@ -5,6 +5,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.mount.daemon import drop_caches, wait_until_empty
 from tests.mount.inotify import Watch
 from tests.mount.processes import Forked, in_child
@@ -129,3 +131,26 @@ def test_the_types_that_the_kernel_sees_never_change(queue: Path) -> None:
     (queue / "message").touch()
     kinds = {name: stat.S_IFMT((queue / name).lstat().st_mode) for name in os.listdir(queue)}
     assert kinds == {"head": stat.S_IFLNK, "message": stat.S_IFREG, "tail": stat.S_IFLNK}
+
+
+@pytest.mark.parametrize("port", [".pipe", ".lines"])
+def test_nothing_is_left_of_a_queue_that_was_removed_while_a_port_was_open(
+    mount: Mount, port: str
+) -> None:
+    for number in range(10):
+        queue = mount.path / f"queue-{number}"
+        queue.mkdir()
+        with (queue / port).open("rb", buffering=0):
+            queue.rmdir()
+    wait_until(lambda: mount.inodes() == 1, "the root alone to be left")
+
+
+def test_nothing_is_left_of_a_queue_that_was_removed_while_its_head_was_held(mount: Mount) -> None:
+    queue = mount.path / "queue"
+    queue.mkdir()
+    (queue / "message").touch()
+    fd = os.open(queue / "head", os.O_PATH | os.O_NOFOLLOW)
+    (queue / "message").unlink()
+    queue.rmdir()
+    os.close(fd)
+    wait_until(lambda: mount.inodes() == 1, "the root alone to be left")
