@@ -290,9 +290,7 @@ def all_received(storm: ClientStorm) -> Counter[tuple[str, int]]:
 def check_nothing_is_left(storm: ClientStorm) -> None:
     """Check that there is no queue, no message and no process any more."""
     assert names(storm.mount.path) == []
-    # The kernel may remember a queue that was removed while its ports were open, and these.
-    most = len(["the root", "the queue", ".pipe", ".lines"])
-    wait_until(lambda: storm.mount.inodes() <= most, "the end of all messages")
+    wait_until(lambda: storm.mount.inodes() == 1, "the root alone to be left")
     for one in storm.everybody:
         with pytest.raises(ProcessLookupError):
             os.killpg(one.process.pid, 0)
