@@ -33,10 +33,10 @@ from collections.abc import Iterable
 from itertools import islice
 from os import O_ACCMODE, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY
 from stat import S_ISVTX
-from time import time_ns
 from typing import cast
 
 from eventfs.mount import memory, pids, wire
+from eventfs.mount.clock import clock_ns
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
@@ -147,7 +147,7 @@ class Operations:
 
     def _bury(self, owners: Iterable[Owner]) -> None:
         """Let the queues of dead processes vanish, from the tree and from the kernel."""
-        now_ns = time_ns()
+        now_ns = clock_ns()
         try:
             vanished = []
             for owner in owners:
@@ -207,7 +207,7 @@ class Operations:
                 request.uid,
                 request.gid,
                 owner,
-                time_ns(),
+                clock_ns(),
             )
         finally:
             self._unwatch_unless_needed(owner)
@@ -215,7 +215,7 @@ class Operations:
 
     def rmdir(self, request: Request) -> bytes:
         directory = self._directories[request.ino]
-        queue = self._tree.rmdir(directory, request.name(), time_ns())
+        queue = self._tree.rmdir(directory, request.name(), clock_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
         # What is open keeps its name in the kernel, and that its directory, beyond the last close.
@@ -268,7 +268,7 @@ class Operations:
             Name(new_name),
             request.uid,
             request.gid,
-            time_ns(),
+            clock_ns(),
             replaces=replaces,
         )
         if self._touched:
@@ -283,7 +283,7 @@ class Operations:
             request.name(wire.LINK_IN.size),
             request.uid,
             request.gid,
-            time_ns(),
+            clock_ns(),
         )
         if self._touched:
             self._tell_followers()
@@ -291,7 +291,7 @@ class Operations:
 
     def unlink(self, request: Request) -> bytes:
         queue, name = self._directories[request.ino], request.name()
-        gone, message = self._tree.unlink(queue, name, request.uid, request.tid, time_ns())
+        gone, message = self._tree.unlink(queue, name, request.uid, request.tid, clock_ns())
         if gone != name:
             self._popped(queue.ino, gone, message)
         return b""
@@ -316,7 +316,7 @@ class Operations:
         directory, viewer = self._listings[fh]
         self._bury_all_in(directory)
         if not self._noatime:
-            directory.touch_read(time_ns())
+            directory.touch_read(clock_ns())
         lines: list[bytes] = []
         for name, inode, place in self._tree.entries(directory, start, viewer):
             size -= wire.direntplus_bytes(name)
@@ -347,7 +347,7 @@ class Operations:
         if isinstance(message, Port):
             return self.ports.open(message, flags, request)
         if flags & O_TRUNC:
-            self._tree.truncate(message, 0, time_ns())
+            self._tree.truncate(message, 0, clock_ns())
         self._tree.sightings.opened(request.tid, message)
         bypass = request.ino in self._bypassing
         if not message.opens and not bypass and flags & O_ACCMODE != O_WRONLY:
@@ -359,7 +359,7 @@ class Operations:
         if fh >= FIRST_HANDLE:
             return self.ports.read(fh, request)
         message = self._messages[request.ino]
-        now_ns = message.atime_ns if self._noatime else time_ns()
+        now_ns = message.atime_ns if self._noatime else clock_ns()
         return message.read(offset, length, now_ns)
 
     def write(self, request: Request) -> bytes:
@@ -369,7 +369,7 @@ class Operations:
         data = request.rest(wire.WRITE_IN.size)
         if len(data) >= wire.LARGE_BYTES:
             memory.keep_freed()
-        written = self._tree.write(self._messages[request.ino], offset, data, time_ns())
+        written = self._tree.write(self._messages[request.ino], offset, data, clock_ns())
         return wire.WRITE_OUT.pack(written, 0)
 
     def release(self, request: Request) -> bytes:
@@ -398,7 +398,7 @@ class Operations:
         ) = wire.SETATTR_IN.unpack_from(request.body)
         inode = self._existing(request.ino, request)
         self._tree.check_changeable(inode)
-        now_ns = time_ns()
+        now_ns = clock_ns()
         if valid & wire.FATTR_SIZE:
             self._tree.truncate(self._messages[inode.ino], size, now_ns)
         if valid & (wire.FATTR_UID | wire.FATTR_GID):
@@ -451,9 +451,9 @@ class Operations:
         if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
         if name == xattrs.FOLLOW and isinstance(inode, Queue):
-            self._tree.follow(inode, value, request.uid, request.tid, time_ns())
+            self._tree.follow(inode, value, request.uid, request.tid, clock_ns())
         else:
-            self._tree.set_xattr(inode, name, value, time_ns(), request.tid)
+            self._tree.set_xattr(inode, name, value, clock_ns(), request.tid)
         return b""
 
     def listxattr(self, request: Request) -> bytes:
@@ -463,7 +463,7 @@ class Operations:
 
     def removexattr(self, request: Request) -> bytes:
         inode = self._existing(request.ino, request)
-        vanished = self._tree.remove_xattr(inode, request.name(), time_ns())
+        vanished = self._tree.remove_xattr(inode, request.name(), clock_ns())
         if vanished is not None:
             self._announce([vanished])
         return b""
@@ -505,7 +505,7 @@ class Operations:
     def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
         directory = self._directories[request.ino]
         mode = _masked(directory, mode, umask)
-        message = self._tree.create(directory, name, mode, request.uid, request.gid, time_ns())
+        message = self._tree.create(directory, name, mode, request.uid, request.gid, clock_ns())
         if self._touched:
             self._tell_followers()
         return message
@@ -579,7 +579,7 @@ class Operations:
         if not 0 < size <= STORE_BYTES or ino in self._stored:
             return
         self._stored.add(ino)
-        now_ns = message.atime_ns if self._noatime else time_ns()
+        now_ns = message.atime_ns if self._noatime else clock_ns()
         with contextlib.suppress(OSError):  # then it asks
             self._connection.store(ino, message.read(0, size, now_ns))
 

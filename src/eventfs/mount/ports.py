@@ -12,9 +12,9 @@ import errno
 import select
 from collections.abc import Callable
 from os import O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY
-from time import time_ns
 
 from eventfs.mount import wire
+from eventfs.mount.clock import clock_ns
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.wire import Handle, Request
@@ -119,14 +119,14 @@ class Ports:
         if not read_flags & wire.READ_LOCKOWNER:
             raise Failed(errno.EIO)
         if handle.lines:
-            content, known = ports.take_lines(self._tree, queue, size, user, time_ns())
+            content, known = ports.take_lines(self._tree, queue, size, user, clock_ns())
             if not content and flags & O_NONBLOCK:
                 raise Failed(errno.EAGAIN)
         elif offset:
             # The rest of a buffer that the kernel hands over in pieces: a call is one message.
             return b""
         else:
-            taken = ports.take(self._tree, queue, size, user, time_ns())
+            taken = ports.take(self._tree, queue, size, user, clock_ns())
             if taken is None:
                 if flags & O_NONBLOCK:
                     raise Failed(errno.EAGAIN)
@@ -150,7 +150,7 @@ class Ports:
             # The next piece of so many parts that the kernel has cut them.
             raise MessageTooLong
         else:
-            ports.put(self._tree, queue, data, handle.user, time_ns())
+            ports.put(self._tree, queue, data, handle.user, clock_ns())
             written = len(data)
         if queue.shown or self._touched:
             self._on_traffic(queue, [])
@@ -193,7 +193,7 @@ class Ports:
             return
         self._charge_rest(handle, b"")
         try:
-            ports.put(self._tree, queue, rest, handle.user, time_ns())
+            ports.put(self._tree, queue, rest, handle.user, clock_ns())
         except Refused:
             queue.dropped += 1
         if queue.shown or self._touched:
@@ -207,7 +207,7 @@ class Ports:
         if lines:
             self._charge_rest(handle, b"")
             try:
-                count = ports.put_lines(self._tree, handle.queue, lines, handle.user, time_ns())
+                count = ports.put_lines(self._tree, handle.queue, lines, handle.user, clock_ns())
             except Refused:
                 self._charge_rest(handle, before)
                 raise

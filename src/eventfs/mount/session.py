@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from eventfs.mount import mounting, wire
+from eventfs.mount.clock import clock_ns
 from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.notifier import Notifier
 from eventfs.mount.operations import NOTHING, Operations
@@ -78,7 +78,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         Gid(os.getegid()),
         settings,
         ProcThreads(),
-        time.time_ns(),
+        clock_ns(),
     )
     with ExitStack() as ending:
         owners = best_owners()

@@ -22,6 +22,7 @@ from tests.config.making import configure
 from tests.mount.calls import refused
 from tests.mount.making import Call, each, fill, is_gone, link_from_elsewhere, listed, messages
 from tests.mount.ports.using import DROPPED, FOLLOW, FOLLOWERS, KEEP, put, take, take_all
+from tests.mount.posix.checks import tick
 from tests.mount.processes import ALICE, BOB, Fork, in_child
 from tests.mounts import Mount
 
@@ -443,6 +444,7 @@ def test_a_follower_that_vanishes_is_followed_to_no_more(
 def test_a_listing_sees_what_followed(news: Path, mine: Path) -> None:
     before = mine.stat().st_mtime_ns
     assert listed(mine) == []
+    tick()
     put(news, b"message")
     assert mine.stat().st_mtime_ns > before
     assert len(listed(mine)) == 3
