@@ -2,11 +2,11 @@
 
 import pytest
 
-from eventfs.queues.errors import NoSuchAttribute, NotPermitted
+from eventfs.queues.errors import NoSuchAttribute, NotFound, NotPermitted
 from eventfs.queues.message import Message
 from eventfs.queues.queue import Queue
 from eventfs.queues.tree import Tree
-from eventfs.queues.xattrs import BYTES, COMPUTED, MESSAGES, OLDEST
+from eventfs.queues.xattrs import BYTES, COMPUTED, MESSAGES, OLDEST, OWNER
 from tests.queues.making import (
     NOW,
     create,
@@ -16,6 +16,7 @@ from tests.queues.making import (
     names,
     put,
     put_lines,
+    rmdir,
     take,
     unlink,
 )
@@ -83,6 +84,15 @@ def test_they_can_neither_be_set_nor_removed_and_take_nothing(
     with pytest.raises(NotPermitted):
         tree.remove_xattr(queue, name, NOW)
     assert queue.xattr_bytes == 0
+
+
+@pytest.mark.parametrize("name", sorted(COMPUTED - {OWNER}))
+def test_a_vanished_queue_tells_nothing(tree: Tree, queue: Queue, name: bytes) -> None:
+    # It must not be taken for one whose messages were all received.
+    queue.holds += 1
+    rmdir(tree, b"queue")
+    with pytest.raises(NotFound):
+        tree.xattr(queue, name)
 
 
 def test_of_a_message_the_names_are_those_of_ordinary_attributes(

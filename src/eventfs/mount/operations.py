@@ -431,6 +431,8 @@ class Operations:
             return _sized(self._counted(), size)
         inode = self._existing(request.ino, request)
         if name == xattrs.OWNER and isinstance(inode, Queue):
+            if not inode.links:
+                raise NotFound
             if inode.owner is None:
                 raise NoSuchAttribute
             return _sized(b"%d" % pids.seen_by(request.tid, self._owners.pid(inode.owner)), size)

@@ -405,8 +405,13 @@ class Tree:
 
     @staticmethod
     def xattr(inode: Inode, name: bytes) -> bytes:
-        """Read an extended attribute (errors as for `xattrs.get`)."""
+        """Read an extended attribute (errors as for `xattrs.get`).
+
+        NotFound for what a vanished queue would tell of itself: it isn't an empty one.
+        """
         if isinstance(inode, Queue):
+            if name in xattrs.COMPUTED and not inode.links:
+                raise NotFound
             if name == xattrs.FOLLOWERS:
                 return followers.encoded(inode.followers)
             if name == xattrs.DROPPED:

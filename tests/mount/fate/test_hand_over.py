@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from errno import EEXIST, EINVAL, ENODATA, EPERM, ESRCH
+from errno import EEXIST, EINVAL, ENODATA, ENOENT, EPERM, ESRCH
 from pathlib import Path
 
 import pytest
@@ -150,3 +150,13 @@ def test_a_container_reads_and_sets_its_own_numbers(queue: Path) -> None:
         assert owner_of(queue) not in (int(own), os.getpid())
         shell.communicate("end\n")
     assert is_gone(queue)
+
+
+@pytest.mark.parametrize("name", ["owner", "messages", "bytes", "oldest", "followers", "dropped"])
+def test_a_vanished_queue_tells_nothing_of_itself(path: Path, fork: Fork, name: str) -> None:
+    owner = fork(path.mkdir)
+    fd = os.open(path, os.O_DIRECTORY)
+    owner.end()
+    with refused(ENOENT):
+        os.getxattr(fd, f"user.eventfs_{name}")
+    os.close(fd)
