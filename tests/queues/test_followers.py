@@ -1014,7 +1014,7 @@ def test_a_vanished_source_that_is_held_is_followed_by_nobody(
 ) -> None:
     news.holds += 1
     tree.owner_died(SOURCES_OWNER, NOW)
-    assert tree.xattr(news, FOLLOWERS) == b""
+    assert news.followers == []
     follow(tree, mine, b"")
     with pytest.raises(NotFound):
         follow(tree, mine, b"news")
