@@ -37,7 +37,8 @@ def system_call(pid: int) -> list[int]:
     return [int(word, 0) for word in Path(f"/proc/{pid}/syscall").read_text().split()]
 
 
-@pytest.mark.parametrize("timeout", [None, DEADLINE_S])
+# 1e10 is longer than poll(2) can wait.
+@pytest.mark.parametrize("timeout", [None, DEADLINE_S, 1e10, float("inf")])
 def test_a_message_wakes(path: Path, queue: Queue, timeout: float | None) -> None:
     child = receive_in_child(path, timeout)
     try:

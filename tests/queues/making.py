@@ -116,7 +116,7 @@ def rmdir(
     directory: Root | Queue | None = None,
     now_ns: int = NOW,
 ) -> Queue:
-    return tree.rmdir(tree.root if directory is None else directory, Name(name), now_ns)
+    return tree.rmdir(tree.root if directory is None else directory, Name(name), now_ns).queue
 
 
 def create(  # noqa: PLR0913  # as mknod(2) and its caller have them

@@ -3,6 +3,9 @@
 import math
 from time import monotonic
 
+#: What poll(2) takes, an int of C's, in milliseconds: it is called again after that.
+_MOST_MS = 2**31 - 1
+
 
 class Deadline:
     """A time to wait, in seconds from now; None is for ever."""
@@ -16,9 +19,9 @@ class Deadline:
         return None if self._end_s is None else max(0.0, self._end_s - monotonic())
 
     def left_ms(self) -> int | None:
-        """Return how much is left for poll(2), which must not end before it is over."""
+        """Return how long poll(2) may wait: not less, so as not to look in vain."""
         left_s = self.left_s()
-        return None if left_s is None else math.ceil(left_s * 1000)
+        return None if left_s is None else math.ceil(min(left_s * 1000, _MOST_MS))
 
     def is_past(self) -> bool:
         """Tell whether it is over."""

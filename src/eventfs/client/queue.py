@@ -139,10 +139,10 @@ class Queue(BaseQueue):
 
     def _wait(self, deadline: Deadline) -> None:
         """Sleep until there may be a message, or raise QueueEmpty."""
-        if not deadline.is_past():
-            # A poll object is one thread's at a time.
-            poll = select.poll()
-            poll.register(self.fileno(), select.POLLIN)
+        # A poll object is one thread's at a time.
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while not deadline.is_past():
             if poll.poll(deadline.left_ms()):
                 return
         raise empty(self._path, deadline.timeout_s)

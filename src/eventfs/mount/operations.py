@@ -44,7 +44,7 @@ from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
 from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
 from eventfs.queues import acl, renaming, xattrs
-from eventfs.queues.errors import AlreadyExists, NoSuchAttribute, NotFound, Stale
+from eventfs.queues.errors import AlreadyExists, NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
@@ -215,13 +215,11 @@ class Operations:
 
     def rmdir(self, request: Request) -> bytes:
         directory = self._directories[request.ino]
-        queue = self._tree.rmdir(directory, request.name(), clock_ns())
+        queue, held = self._tree.rmdir(directory, request.name(), clock_ns())
         if queue.owner is not None:
             self._unwatch_unless_needed(queue.owner)
         # What is open keeps its name in the kernel, and that its directory, beyond the last close.
-        views: list[View] = [*queue.ends.values(), *queue.ports.values()]
-        if held := [view.name for view in views if view.holds]:
-            self._notifier.forget_names(queue.ino, held)
+        self._notifier.forget_names(queue.ino, [name for name, _ in held])
         return b""
 
     def create(self, request: Request) -> bytes:
@@ -430,11 +428,12 @@ class Operations:
         if name == REQUESTS and request.ino == ROOT_INO:
             return _sized(self._counted(), size)
         inode = self._existing(request.ino, request)
-        if name == xattrs.OWNER and isinstance(inode, Queue):
-            if not inode.links:
-                raise NotFound
-            if inode.owner is None:
-                raise NoSuchAttribute
+        if (
+            name == xattrs.OWNER
+            and isinstance(inode, Queue)
+            and inode.links
+            and inode.owner is not None
+        ):
             return _sized(b"%d" % pids.seen_by(request.tid, self._owners.pid(inode.owner)), size)
         return _sized(self._tree.xattr(inode, name), size)
 

@@ -174,16 +174,15 @@ class Tree:
         self._owned.setdefault(owner, set()).add(queue)
         return queue
 
-    def rmdir(self, directory: Root | Queue, name: Name, now_ns: int) -> Queue:
-        """Remove an empty queue (NotFound, NotEmpty, NotADirectory, NameTooLong); return it."""
+    def rmdir(self, directory: Root | Queue, name: Name, now_ns: int) -> Vanished:
+        """Remove an empty queue (NotFound, NotEmpty, NotADirectory, NameTooLong)."""
         check_length(name)
         queue = self._found(directory, name)
         if not isinstance(queue, Queue):
             raise NotADirectory
         if len(queue):
             raise NotEmpty
-        self._vanish(queue, now_ns)
-        return queue
+        return self._vanish(queue, now_ns)
 
     def owns(self, owner: Owner) -> bool:
         """Tell whether *owner* has any queue."""

@@ -13,8 +13,8 @@ from select import PIPE_BUF, POLLIN, POLLOUT, poll
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
+from eventfs.client.deadline import Deadline
 from eventfs.commands.eventq import output
-from eventfs.commands.eventq.deadline import Deadline
 from eventfs.commands.eventq.outcome import Ended
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from select import POLLIN
 
 from eventfs import Message, Queue, QueueEmpty, QueueError, QueueFull
+from eventfs.client.deadline import Deadline
 from eventfs.commands.eventq import formats
-from eventfs.commands.eventq.deadline import Deadline
 from eventfs.commands.eventq.endings import Endings
 from eventfs.commands.eventq.outcome import Complaint, Ended, Status, status_of
 

@@ -81,7 +81,7 @@ def _send_parts(queue: Queue, batches: Iterable[list[bytes]]) -> None:
             else:
                 sent += queue.send_lines(batch)
     except QueueError as error:
-        sent += getattr(error, "sent", 0)
+        sent += error.sent
         raise Complaint(f"{error} ({sent} messages are in)", status_of(error)) from None
     except Complaint as complaint:
         raise Complaint(f"{complaint} ({sent} messages are in)", complaint.status) from None

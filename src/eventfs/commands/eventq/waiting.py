@@ -4,7 +4,7 @@ from argparse import Namespace
 from select import POLLIN, poll
 
 from eventfs import NoSuchQueue, Queue, QueueVanished
-from eventfs.commands.eventq.deadline import Deadline
+from eventfs.client.deadline import Deadline
 from eventfs.commands.eventq.outcome import Status, raise_end
 
 
