@@ -34,7 +34,7 @@ check: $(ready_dev) ## ruff and mypy
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-bench: $(ready_dev) ## measure eventfs beside other ways to pass messages (some ten minutes)
+bench: $(ready_dev) ## measure eventfs beside other ways to pass messages (some twenty minutes)
 	.venv/bin/python -m benchmarks --write-docs
 
 # pip leaves traces of where it worked: a script for .venv, the checkout's address, and paths in what it compiles.

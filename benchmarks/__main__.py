@@ -62,7 +62,7 @@ peers:
 {textwrap.fill(_PEERS, 95, initial_indent="  ", subsequent_indent="  ")}
 
 examples:
-  python -m benchmarks                  everything, some ten minutes
+  python -m benchmarks                  everything, some twenty minutes
   python -m benchmarks --quick          everything, roughly, within a minute
   python -m benchmarks --write-docs     and write docs/benchmarks.md and its chart
   python -m benchmarks --only turns --peer eventfs --peer floor.c

@@ -130,7 +130,9 @@ def _recv(commands: _Commands) -> None:
     parser.add_argument("queue", metavar="QUEUE", help="the queue")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--count", type=_count, metavar="N", help="take so many messages (1)")
-    which.add_argument("--follow", action="store_true", help="take all, until the queue vanishes")
+    which.add_argument(
+        "--follow", action="store_true", help="take all, until the queue vanishes (7)"
+    )
     parser.add_argument(
         "--timeout", type=_seconds, metavar="S", help="wait S seconds for each; 0: don't wait"
     )
