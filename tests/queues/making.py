@@ -73,6 +73,9 @@ class FakeThreads:
     def reads_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
         return self.may_act_for(tid, uid, gid)
 
+    def writes_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
+        return self.may_act_for(tid, uid, gid)
+
     def owns_all(self, tid: int, uid: Uid, gid: Gid) -> bool:
         return self.may_act_for(tid, uid, gid)
 
@@ -90,7 +93,9 @@ def chown(inode: Inode, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
 
 
 def make_tree(mode: int = 0o1777, *, threads: FakeThreads | None = None) -> Tree:
-    return Tree(Mode(mode), SUPERUSER, Gid(0), Settings(), threads or FakeThreads(), THEN)
+    return Tree(
+        Mode(mode), SUPERUSER, Gid(0), Settings(), threads or FakeThreads(), THEN, lambda: 0
+    )
 
 
 def mkdir(  # noqa: PLR0913  # as mkdir(2) and its caller have them

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eventfs.queues import xattrs
 from eventfs.queues.acl import ACCESS, DEFAULT, Acl
-from eventfs.queues.errors import BadAcl, NoDefaultAcl, NoSuchAttribute
+from eventfs.queues.errors import BadValue, NoDefaultAcl, NoSuchAttribute
 from eventfs.queues.inode import Mode
 from eventfs.queues.message import Message
 from eventfs.queues.queue import Queue, Tid
@@ -116,7 +116,7 @@ VALID = [
 )
 def test_what_is_no_list_is_refused(value: bytes) -> None:
     assert Acl.decode(encode(*VALID)).encode() == encode(*VALID)
-    with pytest.raises(BadAcl):
+    with pytest.raises(BadValue):
         Acl.decode(value)
 
 
@@ -193,7 +193,7 @@ def test_chmod_changes_what_the_list_says(tree: Tree, message: Message) -> None:
 def test_a_bad_list_is_refused_and_changes_nothing(tree: Tree, queue: Queue) -> None:
     before = queue.mode, times(queue)
     for name in (ACCESS, DEFAULT):
-        with pytest.raises(BadAcl):
+        with pytest.raises(BadValue):
             tree.set_xattr(queue, name, b"nonsense", NOW)
     assert (queue.mode, times(queue)) == before
     assert queue.xattrs is None

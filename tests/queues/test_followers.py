@@ -637,10 +637,10 @@ def test_of_followers_that_were_shown_the_mount_is_told(
     tree: Tree, news: Queue, mine: Queue
 ) -> None:
     put(tree, news)
-    assert tree.followers.touched == []
+    assert tree.changes == []
     mine.shown = True
     put(tree, news)
-    assert tree.followers.touched == [mine]
+    assert tree.changes == [(mine, b"", None)]
 
 
 # Limits of a follower

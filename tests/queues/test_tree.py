@@ -61,7 +61,7 @@ def test_the_root_has_the_number_that_fuse_gives_it(tree: Tree) -> None:
 
 
 def test_the_root_is_an_empty_directory_with_the_given_mode_and_owners() -> None:
-    tree = Tree(Mode(0o1777), ALICE, USERS, Settings(), FakeThreads(), THEN)
+    tree = Tree(Mode(0o1777), ALICE, USERS, Settings(), FakeThreads(), THEN, lambda: 0)
     assert tree.root.mode == S_IFDIR | 0o1777
     assert (tree.root.uid, tree.root.gid, tree.root.links) == (ALICE, USERS, 2)
     assert names(tree.root) == []

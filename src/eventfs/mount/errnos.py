@@ -39,7 +39,7 @@ ERRNOS: dict[type[errors.Refused], int] = {
     errors.MessageTooLong: errno.EMSGSIZE,
     errors.FollowsItself: errno.ELOOP,
     errors.MayNotFollow: errno.EACCES,
-    errors.BadAcl: errno.EINVAL,
+    errors.BadValue: errno.EINVAL,
     errors.NoDefaultAcl: errno.EACCES,
     errors.LimitReached: errno.EDQUOT,
     # As tmpfs answers where its size or nr_inodes is used up.

@@ -116,8 +116,10 @@ class Operations:
         self._inodes = tree.inodes
         self._messages = cast("dict[Ino, Message]", tree.inodes)
         self._directories = cast("dict[Ino, Root | Queue]", tree.inodes)
-        # Followers of whose attributes the kernel remembers others.
-        self._touched = tree.followers.touched
+        #: What the kernel is still to be told of.
+        self.changes = tree.changes
+        #: What is to be done at some time.
+        self.timers = tree.timers
         self._owners = owners
         self._notifier = notifier
         self._connection = connection
@@ -155,6 +157,7 @@ class Operations:
                 vanished += self._tree.owner_died(owner, now_ns)
                 self._owners.unwatch(owner)
             self._announce(vanished)
+            self.tell()
         except Exception:
             # Nobody waits for an answer, and the requests that wait must have theirs.
             log.exception("the death of an owner wasn't dealt with")
@@ -162,6 +165,23 @@ class Operations:
     def look_for_room(self) -> None:
         """Wake those who wait for room that there is by now."""
         self.ports.look_for_room()
+
+    def look_at_time(self) -> None:
+        """Do what is due by now."""
+        try:
+            self._tree.look_at_time(clock_ns())
+            self.tell()
+        except Exception:
+            # As of deaths.
+            log.exception("what was due wasn't done")
+
+    def tell(self) -> None:
+        """Tell the kernel of what has changed without its doing."""
+        while self.changes:
+            queue, name, message = self.changes.pop()
+            if message is not None:
+                self._popped(queue.ino, name, message)
+            self._tell_changed(queue)
 
     def settle(self, request: Request, opcode: int) -> None:
         """Let vanish first what a request is about: by its number, or by its name in the root."""
@@ -171,8 +191,8 @@ class Operations:
             about = dentry.inode if dentry else None
         if isinstance(about, View):
             about = about.queue
-        if isinstance(about, Queue) and about.owner in self.dead:
-            self._bury([about.owner])
+        if isinstance(about, Queue):
+            self._settle(about)
 
     # Names
 
@@ -269,8 +289,6 @@ class Operations:
             clock_ns(),
             replaces=replaces,
         )
-        if self._touched:
-            self._tell_followers()
         return b""
 
     def link(self, request: Request) -> bytes:
@@ -283,8 +301,6 @@ class Operations:
             request.gid,
             clock_ns(),
         )
-        if self._touched:
-            self._tell_followers()
         return self._entry(message)
 
     def unlink(self, request: Request) -> bytes:
@@ -420,6 +436,8 @@ class Operations:
                 mtime_ns if valid & wire.FATTR_MTIME else None,
                 now_ns,
             )
+            if isinstance(inode, Message):
+                self._tree.leases.touched(inode)
         return self._attributes(inode)
 
     def getxattr(self, request: Request) -> bytes:
@@ -453,6 +471,8 @@ class Operations:
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
         if name == xattrs.FOLLOW and isinstance(inode, Queue):
             self._tree.follow(inode, value, request.uid, request.tid, clock_ns())
+        elif name == xattrs.DEAD_LETTER and isinstance(inode, Queue):
+            self._tree.bury_in(inode, Name(value), request.uid, request.tid, clock_ns())
         else:
             self._tree.set_xattr(inode, name, value, clock_ns(), request.tid)
         return b""
@@ -506,10 +526,7 @@ class Operations:
     def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
         directory = self._directories[request.ino]
         mode = _masked(directory, mode, umask)
-        message = self._tree.create(directory, name, mode, request.uid, request.gid, clock_ns())
-        if self._touched:
-            self._tell_followers()
-        return message
+        return self._tree.create(directory, name, mode, request.uid, request.gid, clock_ns())
 
     def _hand_over(self, queue: Queue, value: bytes, request: Request) -> None:
         """Make a queue another process's, by its id as the caller knows it."""
@@ -588,7 +605,14 @@ class Operations:
         """Let a queue vanish whose owner is dead."""
         if deaths := self._owners.deaths():
             self.owners_died(deaths)
-        if queue.owner in self.dead:
+        if self.dead:
+            self._settle(queue)
+
+    def _settle(self, queue: Queue) -> None:
+        """Let vanish what a request about *queue* must not find, or must find returned."""
+        if queue.lent or queue.dead_from:
+            self.bury_all()
+        elif queue.owner in self.dead:
             self._bury([queue.owner])
 
     def _popped(self, queue: Ino, name: Name, message: Message) -> None:
@@ -603,12 +627,6 @@ class Operations:
             if message is not None:
                 self._popped(queue.ino, name, message)
         self._tell_changed(queue)
-        self._tell_followers()
-
-    def _tell_followers(self) -> None:
-        """Tell the kernel of queues in which a message has arrived that it didn't put there."""
-        while self._touched:
-            self._tell_changed(self._touched.pop())
 
     def _tell_changed(self, queue: Queue) -> None:
         """Tell the kernel that a queue's attributes have changed without its knowledge."""

@@ -171,6 +171,13 @@ class ProcThreads:
             for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH)
         )
 
+    def writes_all(self, tid: int, uid: int, gid: int) -> bool:
+        """Tell whether a thread may write to all that is this user's and this group's.
+
+        That takes CAP_DAC_OVERRIDE in a user namespace that has both ids.
+        """
+        return self._has_capability(tid, _CAP_DAC_OVERRIDE, uid, gid)
+
     def owns_all(self, tid: int, uid: int, gid: int) -> bool:
         """Tell whether a thread counts as the owner of what is this user's and this group's.
 

@@ -87,7 +87,6 @@ class Ports:
         #: Handles that are polled for room where there was none.
         self.short: set[PortHandle] = set()
         self._tree = tree
-        self._touched = tree.followers.touched
         self._connection = connection
         self._deaths_first = deaths_first
         self._on_traffic = on_traffic
@@ -152,7 +151,7 @@ class Ports:
         else:
             ports.put(self._tree, queue, data, handle.user, clock_ns())
             written = len(data)
-        if queue.shown or self._touched:
+        if queue.shown:
             self._on_traffic(queue, [])
         return wire.WRITE_OUT.pack(written, 0)
 
@@ -196,7 +195,7 @@ class Ports:
             ports.put(self._tree, queue, rest, handle.user, clock_ns())
         except Refused:
             queue.dropped += 1
-        if queue.shown or self._touched:
+        if queue.shown:
             self._on_traffic(queue, [])
 
     def _write_lines(self, handle: PortHandle, data: bytes) -> int:

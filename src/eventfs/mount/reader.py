@@ -34,13 +34,18 @@ from eventfs.mount.owners import Owners
 from eventfs.mount.ports import PortHandle
 from eventfs.queues.errors import LimitReached, MountFull, Refused
 from eventfs.queues.queue import Owner
+from eventfs.queues.timers import Timers
+from eventfs.queues.tree import Change
 
 log = logging.getLogger(__name__)
 
 #: How long to poll before sleeping, unless an option says otherwise.
 SPIN_NS = 50_000
 
-#: How many requests are answered before deaths and calls are looked for in any case.
+#: The longest time that is slept for: longer ones don't fit into a system call's argument. A day.
+_LONG_NS = 24 * 3600 * 10**9
+
+#: How many requests are answered before deaths, calls and times are looked for in any case.
 BETWEEN_LOOKS = 32
 
 #: The descriptors that are waited for: FUSE, owners, waking.
@@ -80,6 +85,16 @@ class Server(Protocol):
     dead: dict[Owner, None]
     #: Those who wait for room in a queue.
     short: set[PortHandle]
+    #: What the kernel is still to be told of.
+    changes: list[Change]
+    #: When there is something to do that nobody asks for, by time.monotonic_ns().
+    timers: Timers
+
+    def look_at_time(self) -> None:
+        """Do what is due by now."""
+
+    def tell(self) -> None:
+        """Tell the kernel of what has changed without its doing."""
 
     def owners_died(self, owners: list[Owner]) -> None:
         """Take deaths, and let the queues of some of the dead vanish."""
@@ -108,6 +123,7 @@ class Reader:
         self._fuse_fd = connection.fd
         self._owners = owners
         self._server = server
+        self._timers = server.timers
         self._spin_ns = spin_ns
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -129,7 +145,7 @@ class Reader:
         """Answer requests until the end."""
         while not self.ended:
             events = [] if self.answer(BETWEEN_LOOKS) else self.wait()
-            if events != self._only_a_request:
+            if events != self._only_a_request or self._timers.next_ns <= monotonic_ns():
                 self.look(events)
 
     def answer(self, count: int) -> bool:
@@ -146,12 +162,17 @@ class Reader:
         """Wait until there is something to do; return what, as epoll tells it."""
         if self.ended or self._server.dead:
             return []
-        end_ns = monotonic_ns() + self._spin_ns
-        while monotonic_ns() < end_ns:
+        due_ns = self._timers.next_ns
+        now_ns = monotonic_ns()
+        end_ns = min(now_ns + self._spin_ns, due_ns)
+        while now_ns < end_ns:
             if events := self.events():
                 return events
             sched_yield()
-        return self._epoll.poll(-1, _SOURCES)
+            now_ns = monotonic_ns()
+        # Without end where nothing is due for longer than that.
+        timeout_ns = max(0, due_ns - now_ns)
+        return self._epoll.poll(-1 if timeout_ns > _LONG_NS else timeout_ns / 10**9, _SOURCES)
 
     def events(self) -> list[tuple[int, int]]:
         """Return what there is to do now."""
@@ -166,6 +187,8 @@ class Reader:
         deaths = self._owners.deaths()
         if deaths or self._server.dead:
             self._server.owners_died(deaths)
+        if self._timers.next_ns <= monotonic_ns():
+            self._server.look_at_time()
         if self._server.short:
             self._server.look_for_room()
 
@@ -194,7 +217,7 @@ class Reader:
         fuse_fd, request, buffers = self._fuse_fd, self._request, self._request.buffers
         server, owners = self._server, self._owners
         handlers, requests = server.handlers, server.requests
-        dead, short = server.dead, server.short
+        dead, short, changes = server.dead, server.short, server.changes
         looks = self._looks
         for _ in repeat(None, count):
             try:
@@ -222,6 +245,8 @@ class Reader:
                 if dead:
                     server.settle(request, opcode)
                 answer = handlers[opcode](request)
+                if changes:
+                    server.tell()
                 if short:
                     server.look_for_room()
             except Exception as error:  # noqa: BLE001  # it is logged there

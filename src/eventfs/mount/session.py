@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import monotonic_ns
 
 from eventfs.mount import mounting, wire
 from eventfs.mount.clock import clock_ns
@@ -79,6 +80,7 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         settings,
         ProcThreads(),
         clock_ns(),
+        monotonic_ns,
     )
     with ExitStack() as ending:
         owners = best_owners()

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Container
 from typing import NamedTuple
 
-from eventfs.queues.errors import BadAcl
+from eventfs.queues.errors import BadValue
 from eventfs.queues.inode import Mode
 
 #: The attributes that hold the list of an inode, and the one its new entries inherit.
@@ -46,11 +46,11 @@ class Acl:
 
     @classmethod
     def decode(cls, value: bytes) -> "Acl":
-        """Read an attribute's value (BadAcl)."""
+        """Read an attribute's value (BadValue)."""
         if len(value) < _HEADER.size or (len(value) - _HEADER.size) % _ENTRY.size:
-            raise BadAcl
+            raise BadValue
         if _HEADER.unpack_from(value)[0] != _VERSION:
-            raise BadAcl
+            raise BadValue
         entries = [_Entry(*fields) for fields in _ENTRY.iter_unpack(value[_HEADER.size :])]
         tags = [entry.tag for entry in entries]
         named = [(entry.tag, entry.id) for entry in entries if entry.tag in (_USER, _GROUP)]
@@ -62,7 +62,7 @@ class Acl:
             or len(set(named)) != len(named)
             or any(entry.rights & ~0o7 for entry in entries)
         ):
-            raise BadAcl
+            raise BadValue
         return cls(sorted(entries, key=lambda entry: (_ORDER.index(entry.tag), entry.id)))
 
     @classmethod

@@ -26,6 +26,9 @@ class Dentry(Generic[InodeT]):
 
     __slots__ = ("inode", "name", "payer", "sequence")
 
+    #: How often it has returned from a loan.
+    attempts = 0
+
     def __init__(self, name: Name, inode: InodeT, sequence: Sequence, payer: Payer) -> None:
         """Give *inode* the name *name* and the place *sequence*."""
         self.name = name

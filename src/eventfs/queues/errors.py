@@ -69,8 +69,8 @@ class MountFull(Refused):
     """The mount's own limit doesn't allow it."""
 
 
-class BadAcl(Refused):
-    """The value is no access control list."""
+class BadValue(Refused):
+    """The value is none that the extended attribute can have."""
 
 
 class QueueGone(Refused):
@@ -82,11 +82,11 @@ class MessageTooLong(Refused):
 
 
 class FollowsItself(Refused):
-    """The queue would follow itself, perhaps through others."""
+    """The queue's messages would come back to it, perhaps through others."""
 
 
 class MayNotFollow(Refused):
-    """The caller may not read and search the queue to be followed."""
+    """The caller may not read the queue to be followed, or add to that for dead letters."""
 
 
 class NoDefaultAcl(Refused):

@@ -15,7 +15,7 @@ from eventfs.queues.ledger import Ledger
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import Queue
+from eventfs.queues.queue import Queue, content_size
 
 #: What separates the names of several sources: the only byte that no name has, but for NUL.
 _SEPARATOR = b"/"
@@ -29,6 +29,12 @@ class Places(Protocol):
     def queue_named(self, name: Name) -> Queue:
         """Return a queue (NotFound)."""
 
+    def changed(self, queue: Queue) -> None:
+        """Note that a queue got a message that nobody put there."""
+
+    def drop_excess(self, queue: Queue, now_ns: int) -> None:
+        """Drop a queue's oldest messages while there are too many, if that is its rule."""
+
 
 class Followers:
     """Who follows whom."""
@@ -36,8 +42,6 @@ class Followers:
     def __init__(self, places: Places) -> None:
         """Start with nobody following."""
         self._places = places
-        #: Followers that got a message, of whose attributes somebody remembers others (`shown`).
-        self.touched: list[Queue] = []
 
     def sources_named(
         self, queue: Queue, value: bytes, may_follow: Callable[[Queue], bool]
@@ -50,7 +54,7 @@ class Followers:
         names = dict.fromkeys(Name(name) for name in value.split(_SEPARATOR) if name)
         sources = [self._places.queue_named(name) for name in names]
         for source in sources:
-            if queue in _with_all_sources(source):
+            if queue in with_all_sources(source):
                 raise FollowsItself
             if not may_follow(source):
                 raise MayNotFollow
@@ -94,7 +98,7 @@ class Followers:
         self, queue: Queue, name: Name, inode: Message | Packet, number: Sequence, now_ns: int
     ) -> bool:
         ledger, payer = self._places.ledger, queue.payer
-        if len(queue) >= payer.max_files_per_dir or ledger.inodes >= ledger.settings.nr_inodes:
+        if ledger.inodes >= ledger.settings.nr_inodes or not queue.has_room(content_size(inode)):
             return False
         try:
             payer.pay_file()
@@ -106,8 +110,8 @@ class Followers:
         if name and queue.find(name) is not None:
             name = queue.free_name(number)
         queue.append(Dentry(name, inode, number, payer), now_ns)
-        if queue.shown:
-            self.touched.append(queue)
+        self._places.changed(queue)
+        self._places.drop_excess(queue, now_ns)
         return True
 
 
@@ -116,12 +120,13 @@ def encoded(sources: list[Queue]) -> bytes:
     return _SEPARATOR.join(source.name for source in sources)
 
 
-def _with_all_sources(queue: Queue) -> set[Queue]:
-    """Return a queue, and those whose messages arrive in it, also through others."""
+def with_all_sources(queue: Queue) -> set[Queue]:
+    """Return a queue, and those whose messages arrive in it, also through others or as dead."""
     found = {queue}
     pending = [queue]
     while pending:
-        new = set(pending.pop().sources) - found
+        source = pending.pop()
+        new = {*source.sources, *source.dead_from} - found
         found |= new
         pending += new
     return found

@@ -79,13 +79,14 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
     tree.ledger.check_inode()
     inode_payer = _inode_payer(tree, queue, user)
     keeps = queue.keeps
-    _pay(queue, user.payer if keeps else None, inode_payer, count_bytes + list_bytes)
+    if keeps and not queue.has_room(count_bytes):
+        raise LimitReached
+    _pay(user.payer if keeps else None, inode_payer, count_bytes + list_bytes)
     packet = Packet(content, mode, inode_payer, now_ns)
     number = tree.add_packets(1, count_bytes)
     if keeps:
         queue.append(Dentry(_UNNAMED, packet, number, user.payer), now_ns)
-    if queue.followers:
-        tree.followers.pass_on(queue, _UNNAMED, packet, number, now_ns)
+    tree.arrived(queue, _UNNAMED, packet, number, now_ns)
     if not keeps:
         tree.release_packet(packet)
     if access:
@@ -190,6 +191,7 @@ def _put_all(  # noqa: PLR0913  # as `put_lines`, and what it has counted
         ],
         now_ns,
     )
+    tree.drop_excess(queue, now_ns)
 
 
 def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) -> list[bytes]:
@@ -211,24 +213,23 @@ def _fits(tree: Tree, queue: Queue, user: User, files: int, count_bytes: int) ->
     return (
         ledger.inodes + files <= ledger.settings.nr_inodes
         and ledger.stored_bytes + count_bytes <= ledger.settings.size_bytes
-        and (not queue.keeps or _has_names(queue, user.payer, files))
+        and (not queue.keeps or _has_names(queue, user.payer, files, count_bytes))
         and inode_payer.user.has_room(count_bytes)
         and inode_payer.group.has_room(count_bytes)
     )
 
 
-def _has_names(queue: Queue, payer: Payer, files: int) -> bool:
+def _has_names(queue: Queue, payer: Payer, files: int, count_bytes: int) -> bool:
     return (
         len(queue) + files <= queue.payer.max_files_per_dir
+        and (queue.bounds is None or queue.bounds.has_room(queue, files, count_bytes))
         and payer.user.files + files <= payer.user.limits.max_files
         and payer.group.files + files <= payer.group.limits.max_files
     )
 
 
-def _pay(queue: Queue, name_payer: Payer | None, inode_payer: Payer, count_bytes: int) -> None:
+def _pay(name_payer: Payer | None, inode_payer: Payer, count_bytes: int) -> None:
     if name_payer:
-        if len(queue) >= queue.payer.max_files_per_dir:
-            raise LimitReached
         name_payer.pay_file()
     try:
         inode_payer.pay_bytes(count_bytes)

@@ -4,10 +4,10 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 from stat import S_IFLNK, S_IFREG, S_ISVTX
-from typing import NamedTuple, NewType, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
 
 from eventfs.queues import acl
-from eventfs.queues.directory import Dentry, Directory
+from eventfs.queues.directory import Dentry, Directory, Sequence
 from eventfs.queues.errors import NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
@@ -15,6 +15,9 @@ from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name, port_name, port_number
 from eventfs.queues.packet import Packet, Unpacker
 from eventfs.queues.xattrs import KEEP, STICKY
+
+if TYPE_CHECKING:
+    from eventfs.queues.bounds import Bounds
 
 _sequence_of = attrgetter("sequence")
 
@@ -34,6 +37,45 @@ MAX_SIGHTINGS = 1000
 
 #: A place in a queue's order: of a message, or of a packet.
 Arrival = Dentry[Message | Packet]
+
+
+class Returned(Dentry[Message | Packet]):
+    """The name of a message that has returned from a loan, at its old place."""
+
+    __slots__ = ("attempts",)
+
+    def __init__(  # a dentry, and how often it has returned
+        self, name: Name, message: Message, sequence: Sequence, payer: Payer, attempts: int
+    ) -> None:
+        """Give *message* back the place *sequence*."""
+        super().__init__(name, message, sequence, payer)
+        self.attempts = attempts
+
+
+class Loan(Returned):
+    """The name that a message on loan has in its holder's queue.
+
+    `source` is the queue where it returns to, `home` what it was there.
+    """
+
+    __slots__ = ("holder", "home", "source")
+
+    def __init__(  # noqa: PLR0913  # a dentry, and where it belongs
+        self,
+        name: Name,
+        message: Message,
+        sequence: Sequence,
+        payer: Payer,
+        holder: "Queue",
+        source: "Queue",
+        before: Arrival,
+    ) -> None:
+        """Lend *message*, which was *before* in *source*: perhaps on loan itself."""
+        super().__init__(name, message, sequence, payer, before.attempts)
+        self.holder = holder
+        self.source, self.home = source, before
+        if isinstance(before, Loan):
+            self.source, self.home = before.source, before.home
 
 
 class Sighting(NamedTuple):
@@ -99,8 +141,9 @@ class Queue(Directory[Message | Packet]):
     """
 
     __slots__ = (
-        *("dropped", "ends", "followers", "name", "owner", "ports", "shown", "sightings"),
-        *("sources", "told_stale", "unpacker", "waiters"),
+        *("bounds", "dead_from", "dead_letter", "dropped", "ends", "expired", "followers", "lent"),
+        *("loans", "name", "owner", "ports", "shown", "sightings", "sources", "told_stale"),
+        *("unpacker", "waiters"),
     )
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
@@ -132,8 +175,19 @@ class Queue(Directory[Message | Packet]):
         # Who gets each message that arrives here, and whose messages arrive here; see `followers`.
         self.followers: list[Queue] = []
         self.sources: list[Queue] = []
-        #: How many messages it had no room for, of which nobody else was told.
+        # Who gets what returned from loans too often, and whose messages of that kind are here.
+        self.dead_letter: Queue | None = None
+        self.dead_from: list[Queue] = []
+        #: What is here on loan, and since when, by `Timers.now_ns`; the longest held first.
+        self.loans: dict[Loan, int] = {}
+        #: How many of its messages are on loan elsewhere.
+        self.lent = 0
+        #: Its own limits, if it has any.
+        self.bounds: Bounds | None = None
+        #: How many messages it lost for want of room, or for failing too often, of which nobody
+        #: else was told; and how many for their age.
         self.dropped = 0
+        self.expired = 0
         #: Whether somebody remembers its attributes, to be told when a port changes its times.
         self.shown = False
 
@@ -151,6 +205,12 @@ class Queue(Directory[Message | Packet]):
     def keeps(self) -> bool:
         """Whether it keeps what arrives; else it only passes it on to its followers."""
         return self.xattrs is None or self.xattrs.get(KEEP) != b"no"
+
+    def has_room(self, count_bytes: int) -> bool:
+        """Tell whether a message of so many bytes may come, as far as the queue is concerned."""
+        return self._count < self.payer.max_files_per_dir and (
+            self.bounds is None or self.bounds.has_room(self, 1, count_bytes)
+        )
 
     def find(self, name: Name) -> Arrival | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
@@ -191,15 +251,19 @@ class Queue(Directory[Message | Packet]):
         """When the oldest message was written, if there is one."""
         if not self._count:
             return None
-        inode = _looked_at(self._arrivals[self._first].inode)
+        inode = looked_at(self._arrivals[self._first].inode)
         return inode.time_ns if isinstance(inode, Packet) else inode.mtime_ns
 
     def content_bytes(self) -> int:
         """Return how many bytes the messages have: some 50 ms for a million."""
-        inodes = (_looked_at(dentry.inode) for dentry in self.arrivals())
-        return sum(
-            len(inode.content) if isinstance(inode, Packet) else inode.size for inode in inodes
-        )
+        return sum(content_size(dentry.inode) for dentry in self.arrivals())
+
+    def of_its_own(self) -> Iterator[Arrival]:
+        """Yield what isn't here on loan, in order; the queue must not change meanwhile."""
+        for index in range(self._first, len(self._arrivals)):
+            dentry = self._arrivals[index]
+            if dentry.inode is not None and not isinstance(dentry, Loan):
+                yield dentry
 
     def arrivals(self) -> Iterator[Arrival]:
         """Yield all dentries in order, packets' too."""
@@ -225,6 +289,8 @@ class Queue(Directory[Message | Packet]):
     def remove_leading(self, dentries: list[Arrival], now_ns: int) -> None:
         """Take what `leading_packets` has returned out."""
         for dentry in dentries[:-1]:
+            if self.bounds is not None:
+                self.bounds.left(self, dentry)
             dentry.inode = None
         self._count -= len(dentries) - 1
         self.remove(dentries[-1], now_ns)
@@ -233,6 +299,9 @@ class Queue(Directory[Message | Packet]):
         """Add packets, in order."""
         self._arrivals += dentries
         self._count += len(dentries)
+        if self.bounds is not None:
+            for dentry in dentries:
+                self.bounds.entered(self, dentry)
         self.mtime_ns = self.ctime_ns = now_ns
         if self.waiters:
             self.wake()
@@ -243,9 +312,37 @@ class Queue(Directory[Message | Packet]):
         self._count += 1
         if dentry.name:
             self._dentries[dentry.name] = dentry
+        if self.bounds is not None:
+            self.bounds.entered(self, dentry)
         self.mtime_ns = self.ctime_ns = now_ns
         if self.waiters:
             self.wake()
+
+    def insert(self, dentry: Arrival, now_ns: int) -> None:
+        """Put back what was taken out, at its old place, under a name that is free."""
+        arrivals = self._arrivals
+        index = bisect_left(arrivals, dentry.sequence, key=_sequence_of)
+        if index < len(arrivals) and arrivals[index].sequence == dentry.sequence:
+            arrivals[index] = dentry
+        elif index and arrivals[index - 1].inode is None:
+            index -= 1
+            arrivals[index] = dentry
+        else:
+            arrivals.insert(index, dentry)
+        self._first = min(self._first, index)
+        self._count += 1
+        self._dentries[dentry.name] = dentry
+        if self.bounds is not None:
+            self.bounds.returned(self, dentry)
+        self.mtime_ns = self.ctime_ns = now_ns
+        if self.waiters:
+            self.wake()
+
+    def remove(self, dentry: Arrival, now_ns: int) -> None:
+        """See Directory."""
+        if self.bounds is not None:
+            self.bounds.left(self, dentry)
+        super().remove(dentry, now_ns)
 
     def rename(self, dentry: Arrival, name: Name, now_ns: int) -> None:
         """Call a message *name*, which must be free; its place stays."""
@@ -297,10 +394,16 @@ class Queue(Directory[Message | Packet]):
         return viewer if self.mode & S_ISVTX else self.uid
 
 
-def _looked_at(inode: Message | Packet | None) -> Message | Packet:
+def looked_at(inode: Message | Packet | None) -> Message | Packet:
     """Return the message that a packet has become, if it has."""
     assert inode is not None
     return inode.message or inode if isinstance(inode, Packet) else inode
+
+
+def content_size(inode: Message | Packet | None) -> int:
+    """Return how many bytes a message has."""
+    inode = looked_at(inode)
+    return len(inode.content) if isinstance(inode, Packet) else inode.size
 
 
 class View(Inode):

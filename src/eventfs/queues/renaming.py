@@ -1,5 +1,6 @@
 """rename(2): another name for a message in its queue, or another queue for it."""
 
+from eventfs.queues import xattrs
 from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
@@ -10,7 +11,7 @@ from eventfs.queues.errors import (
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import RESERVED, Name, check_length
-from eventfs.queues.queue import Arrival, Queue, Root
+from eventfs.queues.queue import Arrival, Loan, Queue, Root, content_size
 from eventfs.queues.tree import Tree
 
 
@@ -32,34 +33,55 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
     another queue it arrives as any message does, and the name is charged to who moved it. What is
     called *new_name* there is replaced, if *replaces* allows it (AlreadyExists).
 
+    Into a queue with a lease a message goes on loan, and back where it came from it returns: see
+    `leases`.
+
     Refused with NotPermitted for queues, in and to the root, and for reserved names; NotFound where
     the message isn't there or the other queue has vanished; NameTooLong; LimitReached by a limit of
     the other queue or of the caller. Then nothing has changed.
     """
-    check_length(name)
-    check_length(new_name)
-    if not isinstance(directory, Queue) or name in RESERVED:
-        raise NotPermitted
-    dentry = directory.find(name)
-    if dentry is None or not new_directory.links:
-        raise NotFound
-    if not isinstance(new_directory, Queue) or new_name in RESERVED:
-        raise NotPermitted
+    directory, dentry = _found(directory, name)
     message = dentry.inode
     assert isinstance(message, Message)
+    new_directory = _usable(new_directory, new_name)
     replaced = new_directory.find(new_name)
     if replaced is not None:
         if not replaces:
             raise AlreadyExists
         if replaced.inode is message:
             return  # rename(2): two names of one file stay as they are
-    if new_directory is directory:
+    if isinstance(dentry, Loan) and dentry.source is new_directory:
+        if replaced is not None:
+            tree.remove(new_directory, replaced, now_ns)
+        tree.leases.give_back(dentry, now_ns, new_name)
+    elif new_directory is directory:
         if replaced is not None:
             tree.remove(directory, replaced, now_ns)
         directory.rename(dentry, new_name, now_ns)
         message.ctime_ns = now_ns
     else:
         _move(tree, directory, dentry, message, new_directory, new_name, replaced, uid, gid, now_ns)
+
+
+def _found(directory: Root | Queue, name: Name) -> tuple[Queue, Arrival]:
+    """Return what is to be renamed."""
+    check_length(name)
+    if not isinstance(directory, Queue) or name in RESERVED:
+        raise NotPermitted
+    dentry = directory.find(name)
+    if dentry is None:
+        raise NotFound
+    return directory, dentry
+
+
+def _usable(directory: Root | Queue, name: Name) -> Queue:
+    """Return the queue in which it is to be called *name*."""
+    check_length(name)
+    if not directory.links:
+        raise NotFound
+    if not isinstance(directory, Queue) or name in RESERVED:
+        raise NotPermitted
+    return directory
 
 
 def _move(  # noqa: PLR0913  # what `rename` has found
@@ -77,7 +99,9 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     """Let a message leave a queue and arrive in another."""
     payer = tree.ledger.payer(uid, gid)
     keeps = target.keeps
-    if keeps and replaced is None and len(target) >= target.payer.max_files_per_dir:
+    if keeps and not (
+        target.has_room(message.size) if replaced is None else _fits(target, message, replaced)
+    ):
         raise LimitReached
     dentry.payer.refund_file()
     if keeps:
@@ -86,14 +110,24 @@ def _move(  # noqa: PLR0913  # what `rename` has found
         except LimitReached:
             dentry.payer.charge_files(1)
             raise
-    source.remove(dentry, now_ns)
+    tree.take_out(source, dentry, now_ns)
     if replaced is not None:
         tree.remove(target, replaced, now_ns)
     message.ctime_ns = now_ns
     number = Sequence(tree.next_number())
     if keeps:
-        target.append(Dentry(name, message, number, payer), now_ns)
-    if target.followers:
-        tree.followers.pass_on(target, name, message, number, now_ns)
+        arrival: Arrival = Dentry(name, message, number, payer)
+        if xattrs.rule(target, xattrs.LEASE) is not None:
+            arrival = tree.leases.lend(source, dentry, message, target, name, number, payer)
+        target.append(arrival, now_ns)
+    tree.arrived(target, name, message, number, now_ns)
     if not keeps:
         tree.lose_name(message, now_ns)
+
+
+def _fits(target: Queue, message: Message, replaced: Arrival) -> bool:
+    """Tell whether a message may come in the place of another."""
+    bounds = target.bounds
+    return bounds is None or bounds.may_grow(
+        message.size, message.size - content_size(replaced.inode)
+    )

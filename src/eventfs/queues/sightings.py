@@ -51,6 +51,9 @@ class Threads(Protocol):
     def reads_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
         """Tell whether a thread may read and search all that is this user's and this group's."""
 
+    def writes_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
+        """Tell whether a thread may write to all that is this user's and this group's."""
+
     def owns_all(self, tid: Tid, uid: Uid, gid: Gid) -> bool:
         """Tell whether a thread counts as the owner of what is this user's and this group's."""
 

@@ -1,10 +1,12 @@
 """The tree of queues and messages: what may be made and removed, and a queue's fate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from stat import S_IFDIR, S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
 from typing import NamedTuple
 
 from eventfs.queues import acl, followers, xattrs
+from eventfs.queues.bounds import Bounds, Measured
+from eventfs.queues.computed import is_computed, told
 from eventfs.queues.directory import Dentry, Directory, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
@@ -20,6 +22,7 @@ from eventfs.queues.errors import (
 )
 from eventfs.queues.followers import Followers
 from eventfs.queues.inode import Ino, Inode, Mode, attribute_bytes
+from eventfs.queues.leases import Leases
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import MAX_BYTES, Message
 from eventfs.queues.names import (
@@ -33,14 +36,32 @@ from eventfs.queues.names import (
     check_length,
 )
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import Arrival, End, Owner, Port, Queue, Root, Tid, View
+from eventfs.queues.queue import (
+    Arrival,
+    End,
+    Loan,
+    Owner,
+    Port,
+    Queue,
+    Root,
+    Tid,
+    View,
+    looked_at,
+)
 from eventfs.queues.sightings import Threads, Watch
+from eventfs.queues.timers import Timers
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
 
 #: The rights that it takes to follow a queue: those to open it and find what is in it.
 _READ_AND_SEARCH = 0o5
+
+#: The rights that it takes to have dead letters put into a queue.
+_WRITE_AND_SEARCH = 0o3
+
+#: The name of what has none.
+_UNNAMED = Name(b"")
 
 #: Places in a listing before and behind all others, whose places are their sequences.
 _SELF_PLACE, _PARENT_PLACE, _HEAD_PLACE = 1, 2, 3
@@ -62,6 +83,14 @@ class Vanished(NamedTuple):
     held: list[tuple[Name, Inode]]
 
 
+class Change(NamedTuple):
+    """What has changed that the kernel doesn't know of: a queue, and a name in it that is gone."""
+
+    queue: Queue
+    name: Name
+    message: Message | None
+
+
 class Room(NamedTuple):
     """What a user may still have in the mount, as statfs(2) tells it."""
 
@@ -75,13 +104,28 @@ class Tree:
     """All inodes of a mount, by their numbers, which are never used twice."""
 
     def __init__(  # noqa: PLR0913  # the mount's properties
-        self, mode: Mode, uid: Uid, gid: Gid, settings: Settings, threads: Threads, now_ns: int
+        self,
+        mode: Mode,
+        uid: Uid,
+        gid: Gid,
+        settings: Settings,
+        threads: Threads,
+        now_ns: int,
+        monotonic_ns: Callable[[], int],
     ) -> None:
-        """Make a tree whose root has the permission bits *mode* and these owners."""
+        """Make a tree whose root has the permission bits *mode* and these owners.
+
+        *monotonic_ns* tells the time by a clock that never jumps.
+        """
         self.ledger = Ledger(settings)
         self.sightings = Watch(threads)
         self.followers = Followers(self)
+        self.timers = Timers(monotonic_ns)
+        self.leases = Leases(self, self.timers)
         self.threads = threads
+        #: What the kernel is to be told of.
+        self.changes: list[Change] = []
+        self._measured: Measured = {}
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -230,7 +274,7 @@ class Tree:
             mode, lists = _inherited(queue, mode, is_queue=False)
         keeps = queue.keeps
         if keeps:
-            payer = self._pay_name(queue, uid, gid)
+            payer = self._pay_name(queue, 0, uid, gid)
         else:
             self.ledger.check_inode()
             payer = self.ledger.payer(uid, gid)
@@ -251,8 +295,7 @@ class Tree:
         if keeps:
             message.links = 1
             queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
-        if queue.followers:
-            self.followers.pass_on(queue, name, message, Sequence(ino), now_ns)
+        self.arrived(queue, name, message, Sequence(ino), now_ns)
         if lists and not message.links:
             # A topic has kept nothing of it, and nobody has it open yet.
             inode_payer.release_bytes(attribute_bytes(lists))
@@ -279,13 +322,12 @@ class Tree:
             raise NotFound
         number = Sequence(self.next_number())
         if queue.keeps:
-            payer = self._pay_name(queue, uid, gid)
+            payer = self._pay_name(queue, inode.size, uid, gid)
             self.ledger.inodes += 1
             inode.links += 1
             queue.append(Dentry(name, inode, number, payer), now_ns)
         inode.ctime_ns = now_ns
-        if queue.followers:
-            self.followers.pass_on(queue, name, inode, number, now_ns)
+        self.arrived(queue, name, inode, number, now_ns)
         return inode
 
     def unlink(
@@ -351,6 +393,8 @@ class Tree:
             self.ledger.check_stored(stored)
         growth = offset + len(data) - message.size if data else 0
         if growth > 0:
+            if self._measured:
+                self._check_growth(message, growth)
             message.payer.pay_bytes(growth)
         try:
             written = message.write(offset, data, now_ns)
@@ -358,6 +402,8 @@ class Tree:
             message.payer.charge_bytes(-max(0, growth))
             raise
         self.ledger.stored_bytes += stored
+        if growth > 0 and self._measured:
+            self._grown(message, growth, now_ns)
         return written
 
     def truncate(self, message: Message, size: int, now_ns: int) -> None:
@@ -365,9 +411,29 @@ class Tree:
         growth, stored = size - message.size, message.stored_bytes
         if growth > 0:
             message.growth_bytes(size, 0)
+            self._check_growth(message, growth)
         _pay_growth(message, growth)
         message.truncate(size, now_ns)
         self.ledger.stored_bytes += message.stored_bytes - stored
+        self._grown(message, growth, now_ns)
+
+    def _check_growth(self, message: Message, growth: int) -> None:
+        """Make sure that the queues which a message is in let it grow (LimitReached)."""
+        queues = self._measured.get(message, ())
+        for queue in queues:
+            assert queue.bounds is not None
+            if not queue.bounds.may_grow(message.size + growth, growth * queues.count(queue)):
+                raise LimitReached
+
+    def _grown(self, message: Message, growth: int, now_ns: int) -> None:
+        """Note that a message has grown, or shrunk."""
+        queues = self._measured.get(message, ())
+        for queue in queues:
+            assert queue.bounds is not None
+            queue.bounds.count_bytes += growth
+        for queue in set(queues):
+            assert queue.bounds is not None
+            queue.bounds.drop_excess(self, queue, now_ns, keep=message)
 
     # Attributes
 
@@ -402,25 +468,15 @@ class Tree:
             access = acl.Acl.decode(inode.xattrs[acl.ACCESS])
             inode.xattrs[acl.ACCESS] = access.with_mode(mode).encode()
 
-    @staticmethod
-    def xattr(inode: Inode, name: bytes) -> bytes:
+    def xattr(self, inode: Inode, name: bytes) -> bytes:
         """Read an extended attribute (errors as for `xattrs.get`).
 
         NotFound for what a vanished queue would tell of itself: it isn't an empty one.
         """
-        if isinstance(inode, Queue):
-            if name in xattrs.COMPUTED and not inode.links:
-                raise NotFound
-            if name == xattrs.FOLLOWERS:
-                return followers.encoded(inode.followers)
-            if name == xattrs.DROPPED:
-                return b"%d" % inode.dropped
-            if name == xattrs.MESSAGES:
-                return b"%d" % len(inode)
-            if name == xattrs.BYTES:
-                return b"%d" % inode.content_bytes()
-            if name == xattrs.OLDEST and inode.oldest_ns is not None:
-                return b"%d.%09d" % divmod(inode.oldest_ns, 10**9)
+        if isinstance(inode, Queue) and is_computed(inode, name):
+            return told(inode, name)
+        if isinstance(inode, Message) and name == xattrs.ATTEMPTS:
+            return b"%d" % self.leases.attempts.get(inode, 0)
         return xattrs.get(inode, name)
 
     def set_xattr(
@@ -431,10 +487,11 @@ class Tree:
         An access control list is a mode too: set by a thread *tid* that isn't in the inode's group,
         it takes S_ISGID, as chmod(2) does. (Of chmod the kernel sees to that itself.)
 
-        Refused with LimitReached or MountFull; as `xattrs.put` is; with BadAcl for an access
-        control list that is none, and NoDefaultAcl for one to be inherited from a message.
+        Refused with LimitReached or MountFull; as `xattrs.put` is; with BadValue for an access
+        control list that is none and for what is none of a queue's rules, and NoDefaultAcl for a
+        list to be inherited from a message.
         """
-        if isinstance(inode, Port) or (isinstance(inode, Queue) and name in xattrs.COMPUTED):
+        if isinstance(inode, Port) or is_computed(inode, name):
             raise NotPermitted
         if name == acl.ACCESS:
             access = acl.Acl.decode(value)
@@ -455,7 +512,23 @@ class Tree:
             if not isinstance(inode, Directory):
                 raise NoDefaultAcl
             value = acl.Acl.decode(value).encode()
+        if isinstance(inode, Queue):
+            xattrs.check_rule(name, value)
         self._put_xattr(inode, name, value, now_ns)
+        if isinstance(inode, Queue):
+            self._rule_changed(inode, name, now_ns)
+
+    def _rule_changed(self, queue: Queue, name: bytes, now_ns: int) -> None:
+        """Put an attribute of a queue in force that was set or removed."""
+        if name in xattrs.BOUNDS:
+            if queue.bounds is None:
+                queue.bounds = Bounds(self._measured, self.timers)
+            queue.bounds.change(queue, Sequence(self._last + 1))
+            self.drop_excess(queue, now_ns)
+            if not xattrs.BOUNDS.intersection(queue.xattrs or ()):
+                queue.bounds = None
+        elif name == xattrs.LEASE:
+            self.leases.return_overdue(queue, now_ns)
 
     def _put_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
         growth = xattrs.growth_bytes(inode, name, value)
@@ -469,18 +542,18 @@ class Tree:
 
         Refused as `xattrs.remove` is.
         """
-        if isinstance(inode, Port) or (isinstance(inode, Queue) and name in xattrs.COMPUTED):
+        if isinstance(inode, Port) or is_computed(inode, name):
             raise NotPermitted
         if name in xattrs.LISTS and name not in (inode.xattrs or {}):
             # As the kernel's own filesystems answer: there is always a list, if only the mode.
             return None
-        before = inode.xattr_bytes
-        xattrs.remove(inode, name, now_ns)
-        if name == xattrs.FOLLOW and isinstance(inode, Queue):
-            self.followers.follow(inode, [])
-        growth = inode.xattr_bytes - before
-        _pay_growth(inode, growth)
-        self.ledger.stored_bytes += growth
+        self._drop_xattr(inode, name, now_ns)
+        if isinstance(inode, Queue):
+            if name == xattrs.FOLLOW:
+                self.followers.follow(inode, [])
+            elif name == xattrs.DEAD_LETTER:
+                self.leases.bury_in(inode, None)
+            self._rule_changed(inode, name, now_ns)
         if (
             isinstance(inode, Queue)
             and inode.owner is None
@@ -489,6 +562,13 @@ class Tree:
         ):
             return self._vanish(inode, now_ns)
         return None
+
+    def _drop_xattr(self, inode: Inode, name: bytes, now_ns: int) -> None:
+        before = inode.xattr_bytes
+        xattrs.remove(inode, name, now_ns)
+        growth = inode.xattr_bytes - before
+        _pay_growth(inode, growth)
+        self.ledger.stored_bytes += growth
 
     # Limits
 
@@ -535,6 +615,8 @@ class Tree:
             message.links = packet.links
             self.inodes[ino] = message
             packet.message = message
+            if packet in self._measured:
+                self._measured[message] = self._measured.pop(packet)
             packet.content = b""  # that is the message's, who may change it
         return message
 
@@ -562,20 +644,77 @@ class Tree:
         """
 
         def may_follow(source: Queue) -> bool:
-            encoded = (source.xattrs or {}).get(acl.ACCESS)
-            access = acl.Acl.decode(encoded) if encoded else acl.Acl.of_mode(source.mode)
-            groups = self.threads.groups(tid)
-            return access.allows(
-                _READ_AND_SEARCH, source.uid, source.gid, uid, groups
-            ) or self.threads.reads_all(tid, source.uid, source.gid)
+            return self._grants(source, _READ_AND_SEARCH, uid, tid) or self.threads.reads_all(
+                tid, source.uid, source.gid
+            )
 
         sources = self.followers.sources_named(queue, value, may_follow)
         self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(sources), now_ns)
         self.followers.follow(queue, sources)
 
+    def bury_in(self, queue: Queue, name: Name, uid: Uid, tid: Tid, now_ns: int) -> None:
+        """Have a queue's dead letters put into another, named in `xattrs.DEAD_LETTER`.
+
+        The user *uid* and the thread *tid* must have the right to add to it. Refused as
+        `Leases.dead_letter_named` is, and as `set_xattr` is.
+        """
+
+        def may_add(target: Queue) -> bool:
+            return self._grants(target, _WRITE_AND_SEARCH, uid, tid) or self.threads.writes_all(
+                tid, target.uid, target.gid
+            )
+
+        target = self.leases.dead_letter_named(queue, name, may_add)
+        self._put_xattr(queue, xattrs.DEAD_LETTER, name, now_ns)
+        self.leases.bury_in(queue, target)
+
+    def _grants(self, queue: Queue, rights: int, uid: Uid, tid: Tid) -> bool:
+        """Tell whether a queue gives rights to a user, as far as its mode and list say."""
+        encoded = (queue.xattrs or {}).get(acl.ACCESS)
+        access = acl.Acl.decode(encoded) if encoded else acl.Acl.of_mode(queue.mode)
+        return access.allows(rights, queue.uid, queue.gid, uid, self.threads.groups(tid))
+
     def _note_sources(self, queue: Queue, now_ns: int) -> None:
         """Put what a queue follows by now into its attribute."""
         self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(queue.sources), now_ns)
+
+    # What nobody asks for
+
+    def arrived(
+        self, queue: Queue, name: Name, inode: Message | Packet, number: Sequence, now_ns: int
+    ) -> None:
+        """Do what follows from an arrival: others get it too, and what is too much goes."""
+        if queue.followers:
+            self.followers.pass_on(queue, name, inode, number, now_ns)
+        if queue.bounds is not None:
+            queue.bounds.drop_excess(self, queue, now_ns)
+
+    def drop_excess(self, queue: Queue, now_ns: int) -> None:
+        """See `followers.Places`."""
+        if queue.bounds is not None:
+            queue.bounds.drop_excess(self, queue, now_ns)
+
+    def look_at_time(self, now_ns: int) -> None:
+        """Remove what is too old, and let return what is held for too long."""
+        for queue in self.timers.due():
+            if queue.bounds is not None:
+                queue.bounds.remove_expired(self, queue, Sequence(self._last + 1), now_ns)
+            self.leases.return_overdue(queue, now_ns)
+
+    def lose(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+        """See `bounds.Losses`."""
+        if dentry.name:
+            message = looked_at(dentry.inode)
+            assert isinstance(message, Message)
+            self.changed(queue, dentry.name, message)
+        else:
+            self.changed(queue)
+        self.remove(queue, dentry, now_ns)
+
+    def changed(self, queue: Queue, name: Name = _UNNAMED, message: Message | None = None) -> None:
+        """Note a change that the kernel doesn't know of, if it may care."""
+        if queue.shown or message is not None:
+            self.changes.append(Change(queue, name, message))
 
     # Inside
 
@@ -607,9 +746,9 @@ class Tree:
             raise NotPermitted
         return directory
 
-    def _pay_name(self, queue: Queue, uid: Uid, gid: Gid) -> Payer:
-        """Charge a name in *queue* to its maker (LimitReached, MountFull)."""
-        if len(queue) >= queue.payer.max_files_per_dir:
+    def _pay_name(self, queue: Queue, count_bytes: int, uid: Uid, gid: Gid) -> Payer:
+        """Charge a message's name in *queue* to its maker (LimitReached, MountFull)."""
+        if not queue.has_room(count_bytes):
             raise LimitReached
         self.ledger.check_inode()
         payer = self.ledger.payer(uid, gid)
@@ -627,11 +766,17 @@ class Tree:
         payer.pay_bytes(count)
         self.ledger.stored_bytes += count
 
+    def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+        """See `leases.Places`."""
+        if isinstance(dentry, Loan):
+            self.leases.end(dentry)
+        queue.remove(dentry, now_ns)
+
     def remove(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
         """Take a message out of a queue."""
         message = dentry.inode
         assert message is not None
-        queue.remove(dentry, now_ns)
+        self.take_out(queue, dentry, now_ns)
         dentry.payer.refund_file()
         if isinstance(message, Packet):
             if message.message is None:
@@ -672,13 +817,23 @@ class Tree:
             ),
             *((view.name, view) for view in views if view.holds),
         ]
+        # From now on no dead letters of others come here.
+        for source in list(queue.dead_from):
+            self._drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
+            self.leases.bury_in(source, None)
+        self.leases.bury_in(queue, None)
+        queue.links = 0
         for dentry, _ in reversed(arrivals):
-            self.remove(queue, dentry, now_ns)
+            if isinstance(dentry, Loan):
+                self.leases.give_back(dentry, now_ns)
+            else:
+                self.remove(queue, dentry, now_ns)
         for inode in (*views, queue):
             inode.links = 0
             self._free_unused(inode)
         for orphan in self.followers.forget(queue):
             self._note_sources(orphan, now_ns)
+        self.timers.forget(queue)
         queue.wake()
         return Vanished(queue, held)
 
@@ -717,6 +872,8 @@ class Tree:
             return
         else:
             inode.payer.hold_bytes(-_charged_bytes(inode))
+            if isinstance(inode, Message):
+                self.leases.attempts.pop(inode, None)
         del self.inodes[inode.ino]
         self.ledger.inodes -= 1
         self.ledger.stored_bytes -= inode.stored_bytes

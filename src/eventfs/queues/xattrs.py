@@ -1,11 +1,14 @@
 """Extended attributes: `user.` and access control lists, with Linux's limits (xattr(7))."""
 
+from collections.abc import Callable
+
 from eventfs.queues import acl
 from eventfs.queues.errors import (
     AlreadyExists,
     AttributeNameTooLong,
     AttributeNotSupported,
     AttributeTooLarge,
+    BadValue,
     NoRoomForAttribute,
     NoSuchAttribute,
 )
@@ -28,15 +31,40 @@ FOLLOW = b"user.eventfs_follow"
 #: The process that a queue belongs to, by its id. It can be set to another, and isn't listed.
 OWNER = b"user.eventfs_owner"
 
+#: A queue's own limits, in messages, bytes and seconds, and what is done where it is full.
+MAX_MESSAGES = b"user.eventfs_max_messages"
+MAX_BYTES = b"user.eventfs_max_bytes"
+OVERFLOW = b"user.eventfs_overflow"
+TTL = b"user.eventfs_ttl"
+BOUNDS = frozenset((MAX_MESSAGES, MAX_BYTES, OVERFLOW, TTL))
+
+#: With it, a queue holds on loan what is renamed into it: for so many seconds, or without a time.
+LEASE = b"user.eventfs_lease"
+
+#: How often a message may come back from a loan, and the queue where it goes instead, by its name.
+MAX_ATTEMPTS = b"user.eventfs_max_attempts"
+DEAD_LETTER = b"user.eventfs_dead_letter"
+
 #: What can only be read of a queue, and isn't listed: who follows it, as FOLLOW names sources; how
-#: many messages it had no room for, of which nobody else was told; how many messages it has, how
-#: many bytes they have, and when the oldest was written, in seconds since the epoch.
+#: many messages it lost for want of room or for failing too often, and how many for their age; how
+#: many are on loan from it; how many it has, how many bytes they have, and when the oldest was
+#: written, in seconds since the epoch.
 FOLLOWERS = b"user.eventfs_followers"
 DROPPED = b"user.eventfs_dropped"
+EXPIRED = b"user.eventfs_expired"
+LENT = b"user.eventfs_lent"
 MESSAGES = b"user.eventfs_messages"
 BYTES = b"user.eventfs_bytes"
 OLDEST = b"user.eventfs_oldest"
-COMPUTED = frozenset((OWNER, FOLLOWERS, DROPPED, MESSAGES, BYTES, OLDEST))
+
+COMPUTED = frozenset((OWNER, FOLLOWERS, DROPPED, EXPIRED, LENT, MESSAGES, BYTES, OLDEST))
+
+#: The only one of a message that can only be read: how often it returned from a loan.
+ATTEMPTS = b"user.eventfs_attempts"
+
+#: The digits that a number of a rule may have, and those behind its decimal point.
+_MAX_DIGITS = 18
+_DECIMALS = 9
 
 _NAMESPACE = b"user."
 LISTS = (acl.ACCESS, acl.DEFAULT)
@@ -57,6 +85,58 @@ def get(inode: Inode, name: bytes) -> bytes:
     if inode.xattrs is None or name not in inode.xattrs:
         raise NoSuchAttribute
     return inode.xattrs[name]
+
+
+def _number(value: bytes) -> int:
+    if not (value.isdigit() and len(value) <= _MAX_DIGITS and int(value)):
+        raise BadValue
+    return int(value)
+
+
+def _seconds_ns(value: bytes) -> int:
+    whole, point, decimals = value.partition(b".")
+    is_number = (whole or decimals).isdigit() and (decimals.isdigit() or not point)
+    if not is_number or len(whole) > _DECIMALS or len(decimals) > _DECIMALS:
+        raise BadValue
+    time_ns: int = int(whole or b"0") * 10**_DECIMALS + int(decimals.ljust(_DECIMALS, b"0"))
+    if not time_ns:
+        raise BadValue
+    return time_ns
+
+
+def _lease_ns(value: bytes) -> int:
+    return _seconds_ns(value) if value else 0
+
+
+def _drops_oldest(value: bytes) -> int:
+    try:
+        return (b"reject", b"drop-oldest").index(value)
+    except ValueError:
+        raise BadValue from None
+
+
+#: What the values of rules mean: numbers above 0, nanoseconds (0 for no time), whether to drop.
+_MEANINGS: dict[bytes, Callable[[bytes], int]] = {
+    MAX_MESSAGES: _number,
+    MAX_BYTES: _number,
+    MAX_ATTEMPTS: _number,
+    OVERFLOW: _drops_oldest,
+    TTL: _seconds_ns,
+    LEASE: _lease_ns,
+}
+
+
+def check_rule(name: bytes, value: bytes) -> None:
+    """Refuse what a queue's rule can't be (BadValue); anything is good for other attributes."""
+    if name in _MEANINGS:
+        _MEANINGS[name](value)
+
+
+def rule(inode: Inode, name: bytes) -> int | None:
+    """Return what a queue's rule says, None where it isn't set: see `_MEANINGS`."""
+    if inode.xattrs is None or name not in inode.xattrs:
+        return None
+    return _MEANINGS[name](inode.xattrs[name])
 
 
 def check_presence(inode: Inode, name: bytes, *, present: bool) -> None:
