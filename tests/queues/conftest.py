@@ -20,8 +20,14 @@ def threads() -> making.FakeThreads:
 
 
 @pytest.fixture
-def tree(threads: making.FakeThreads) -> Tree:
-    return making.make_tree(threads=threads)
+def clock() -> making.FakeClock:
+    """The tree's clock."""
+    return making.FakeClock()
+
+
+@pytest.fixture
+def tree(threads: making.FakeThreads, clock: making.FakeClock) -> Tree:
+    return making.make_tree(threads=threads, clock=clock)
 
 
 @pytest.fixture

@@ -92,9 +92,27 @@ def chown(inode: Inode, uid: Uid | None, gid: Gid | None, now_ns: int) -> None:
     inode.chown(payer(inode.uid if uid is None else uid, inode.gid if gid is None else gid), now_ns)
 
 
-def make_tree(mode: int = 0o1777, *, threads: FakeThreads | None = None) -> Tree:
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time_ns = 0
+
+    def __call__(self) -> int:
+        return self.time_ns
+
+
+def make_tree(
+    mode: int = 0o1777, *, threads: FakeThreads | None = None, clock: FakeClock | None = None
+) -> Tree:
     return Tree(
-        Mode(mode), SUPERUSER, Gid(0), Settings(), threads or FakeThreads(), THEN, lambda: 0
+        Mode(mode),
+        SUPERUSER,
+        Gid(0),
+        Settings(),
+        threads or FakeThreads(),
+        THEN,
+        clock or FakeClock(),
     )
 
 
@@ -315,6 +333,22 @@ def follow(
 ) -> None:
     """Set `user.eventfs_follow`."""
     tree.follow(queue, b"/".join(sources), uid, Tid(tid), now_ns)
+
+
+def set_rule(tree: Tree, queue: Queue, name: bytes, value: bytes, *, now_ns: int = NOW) -> None:
+    """Set an attribute of a queue."""
+    tree.set_xattr(queue, name, value, now_ns)
+
+
+def bury_in(tree: Tree, queue: Queue, target: bytes, *, uid: Uid = ALICE, tid: int = 1) -> None:
+    """Set `user.eventfs_dead_letter`."""
+    tree.bury_in(queue, Name(target), uid, Tid(tid), NOW)
+
+
+def pass_time(tree: Tree, clock: FakeClock, time_ns: int) -> None:
+    """Let the clock move on, and what is due happen."""
+    clock.time_ns += time_ns
+    tree.look_at_time(NOW)
 
 
 def extended_list(mode: int, named: int, *, uid: Uid = BOB) -> bytes:

@@ -12,14 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eventfs.queues import acl
+from eventfs.queues import acl, xattrs
 from eventfs.queues.acl import Acl, _Entry
 from eventfs.queues.errors import Refused
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import UNLIMITED, Account, Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD
-from eventfs.queues.queue import End, Owner, Queue
+from eventfs.queues.packet import Packet
+from eventfs.queues.queue import End, Loan, Owner, Queue
 from eventfs.queues.sparse import CHUNK_BYTES
 from eventfs.queues.tree import ROOT_INO
 from eventfs.queues.xattrs import STICKY
@@ -31,13 +32,17 @@ from tests.queues.making import (
     STAFF,
     SUPERUSER,
     USERS,
+    FakeClock,
+    bury_in,
     create,
     link,
     lookup,
     make_tree,
     mkdir,
+    pass_time,
     rename,
     rmdir,
+    set_rule,
     unlink,
 )
 
@@ -76,6 +81,19 @@ ATTRIBUTES = st.one_of(
 )
 
 
+#: What makes a queue bounded, a lender or a holder; times are as `pass_time` lets them pass.
+RULES = st.one_of(
+    st.tuples(
+        st.sampled_from([xattrs.MAX_MESSAGES, xattrs.MAX_BYTES, xattrs.MAX_ATTEMPTS]),
+        st.sampled_from([b"1", b"2", b"50"]),
+    ),
+    st.tuples(st.just(xattrs.OVERFLOW), st.sampled_from([b"reject", b"drop-oldest"])),
+    st.tuples(st.sampled_from([xattrs.TTL, xattrs.LEASE]), st.sampled_from([b"1", b"3"])),
+    st.tuples(st.just(xattrs.LEASE), st.just(b"")),
+)
+SECOND_NS = 10**9
+
+
 class Charges(NamedTuple):
     """What users, groups and the mount are charged; nobody who is charged nothing."""
 
@@ -90,20 +108,24 @@ class Charges(NamedTuple):
 class Recount(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.tree = make_tree()
+        self.clock = FakeClock()
+        self.tree = make_tree(clock=self.clock)
         #: All that a request may be about, and which of it has how many open handles.
         self.known: list[Inode] = []
         self.opens: Counter[Inode] = Counter()
 
-    @initialize(setgid=st.booleans())
-    def begin_with_a_queue_of_each(self, *, setgid: bool) -> None:
+    @initialize(data=st.data(), setgid=st.booleans())
+    def begin_with_a_queue_of_each(self, data: st.DataObject, *, setgid: bool) -> None:
         for name, owner, uid in ((b"a", Owner(1), ALICE), (b"b", Owner(2), BOB)):
             self.mkdir(name, uid, USERS, owner, setgid=setgid)
             self.create(self.known[-1], b"a", uid, STAFF)
+        for queue in self._queues():
+            self.set_rule(queue, data)
+            self.set_rule(queue, data)
 
     # What may happen
 
-    @rule(settings=SETTINGS)
+    @rule(settings=st.one_of(st.just(Settings()), SETTINGS))
     def change_limits(self, settings: Settings) -> None:
         self.tree.ledger.change(settings)
 
@@ -124,6 +146,26 @@ class Recount(RuleBasedStateMachine):
     def owner_died(self, owner: Owner) -> None:
         self._do(lambda: self.tree.owner_died(owner, NOW))
 
+    @rule(time_ns=st.sampled_from([SECOND_NS, 4 * SECOND_NS]))
+    def time_passes(self, time_ns: int) -> None:
+        pass_time(self.tree, self.clock, time_ns)
+        self._clean()
+
+    @precondition(lambda self: self._arrivals())
+    @rule(data=st.data())
+    def move(self, data: st.DataObject) -> None:
+        """Rename what is there to where it may go: on loan, and back."""
+        queue, name = data.draw(st.sampled_from(self._arrivals()))
+        target, new_name = data.draw(st.sampled_from(self._queues())), data.draw(NAMES)
+        self._do(lambda: rename(self.tree, queue, name, target, new_name, uid=SUPERUSER))
+
+    @precondition(lambda self: self._queues())
+    @rule(data=st.data())
+    def change_rule(self, data: st.DataObject) -> None:
+        """Set or remove a rule of a queue, or have its dead letters put elsewhere."""
+        queue = data.draw(st.sampled_from(self._queues()))
+        data.draw(st.sampled_from([self.set_rule, self.remove_rule, self.bury_in]))(queue, data)
+
     @precondition(lambda self: self.known)
     @rule(inode=st.runner().flatmap(lambda machine: st.sampled_from(machine.known)), data=st.data())
     def do_something_with(self, inode: Inode, data: st.DataObject) -> None:
@@ -132,9 +174,10 @@ class Recount(RuleBasedStateMachine):
         if not isinstance(inode, End):
             actions += [self.chown, self.set_xattr, self.remove_xattr]
         if isinstance(inode, Queue):
-            actions += [self.create_in, self.unlink, self.lookup, self.link, self.rename]
+            actions += [self.create_in, self.unlink, self.lookup, self.link]
+            actions += [self.rename, self.set_rule, self.remove_rule]
         if isinstance(inode, Message):
-            actions += [self.open_or_close, self.write, self.truncate]
+            actions += [self.open_or_close, self.write, self.truncate, self.touch]
         data.draw(st.sampled_from(actions))(inode, data)
 
     def create_in(self, queue: Inode, data: st.DataObject) -> None:
@@ -156,6 +199,24 @@ class Recount(RuleBasedStateMachine):
         name, new_name = data.draw(NAMES), data.draw(NAMES)
         uid, gid = data.draw(UIDS), data.draw(GIDS)
         self._do(lambda: rename(self.tree, queue, name, target, new_name, uid=uid, gid=gid))
+
+    def set_rule(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        name, value = data.draw(RULES)
+        self._do(lambda: set_rule(self.tree, queue, name, value))
+
+    def remove_rule(self, queue: Inode, data: st.DataObject) -> None:
+        name, _ = data.draw(st.one_of(RULES, st.just((xattrs.DEAD_LETTER, b""))))
+        self._do(lambda: self.tree.remove_xattr(queue, name, NOW))
+
+    def bury_in(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        target = data.draw(NAMES)
+        self._do(lambda: bury_in(self.tree, queue, target, uid=SUPERUSER))
+
+    def touch(self, message: Inode, _data: st.DataObject) -> None:
+        assert isinstance(message, Message)
+        self.tree.leases.touched(message)
 
     def unlink(self, queue: Inode, data: st.DataObject) -> None:
         assert isinstance(queue, Queue)
@@ -215,6 +276,51 @@ class Recount(RuleBasedStateMachine):
         for charged, recounted in zip(self._charged(), self._recounted(), strict=True):
             assert charged == recounted
 
+    @invariant()
+    def what_is_measured_equals_a_recount(self) -> None:
+        measured: Counter[tuple[Inode | Packet, Queue]] = Counter()
+        for queue in self._queues():
+            if xattrs.MAX_BYTES in (queue.xattrs or {}):
+                assert queue.bounds is not None
+                assert queue.bounds.count_bytes == queue.content_bytes()
+                measured.update((message, queue) for _, message in queue.after(0))
+        noted = Counter(
+            (inode, queue) for inode, queues in self.tree._measured.items() for queue in queues
+        )
+        assert noted == measured
+
+    @invariant()
+    def loans_equal_a_recount(self) -> None:
+        lent: Counter[Queue] = Counter()
+        loans: Counter[Inode] = Counter()
+        for queue in self._queues():
+            held = [dentry for dentry, _ in queue.after(0) if isinstance(dentry, Loan)]
+            assert set(queue.loans) == set(held)
+            lent.update(loan.source for loan in held)
+            loans.update(inode for loan in held if isinstance(inode := loan.inode, Message))
+        assert {queue: queue.lent for queue in self._queues() if queue.lent} == {
+            queue: count for queue, count in lent.items() if not queue.vanished
+        }
+        assert {m: len(found) for m, found in self.tree.leases._loans.items()} == loans
+        assert self.tree.leases.attempts.keys() <= set(self.tree.inodes.values())
+
+    @invariant()
+    def nothing_vanished_is_waited_for_or_sent_to(self) -> None:
+        queues = set(self._queues())
+        assert self.tree.timers._due.keys() <= queues
+        for queue in queues:
+            assert {queue.dead_letter} <= {None, *queues}
+            assert (queue.dead_letter is not None) == (xattrs.DEAD_LETTER in (queue.xattrs or {}))
+            assert all(source.dead_letter is queue for source in queue.dead_from)
+
+    @invariant()
+    def what_bounds_itself_by_dropping_is_never_over_its_bounds(self) -> None:
+        for queue in self._queues():
+            rules = queue.xattrs or {}
+            if rules.get(xattrs.OVERFLOW) == b"drop-oldest":
+                most = int(rules.get(xattrs.MAX_MESSAGES, b"1000"))
+                assert len(queue) <= max(most, len(queue.loans))
+
     def teardown(self) -> None:
         for message, count in self.opens.items():
             assert isinstance(message, Message)
@@ -228,10 +334,19 @@ class Recount(RuleBasedStateMachine):
         for queue in [inode for inode in self.tree.inodes.values() if isinstance(inode, Queue)]:
             self.tree.remove_xattr(queue, STICKY, NOW)
         self.known, self.opens = [], Counter()
+        self.tree.changes.clear()
+        assert not self.tree._measured
+        assert not self.tree.leases.attempts
         assert list(self.tree.inodes) == [ROOT_INO]
         self.charges_equal_a_recount()
 
     # Inside
+
+    def _queues(self) -> list[Queue]:
+        return [queue for _, queue in self.tree.root.after(0)]
+
+    def _arrivals(self) -> list[tuple[Queue, bytes]]:
+        return [(queue, dentry.name) for queue in self._queues() for dentry, _ in queue.after(0)]
 
     def _do(self, action: Callable[[], T]) -> T | None:
         before = self._seen()
@@ -330,4 +445,4 @@ def _content_bytes(inode: Inode) -> int:
 
 
 TestRecount = Recount.TestCase
-TestRecount.settings = settings(max_examples=80, stateful_step_count=50)
+TestRecount.settings = settings(max_examples=300, stateful_step_count=50)

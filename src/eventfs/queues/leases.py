@@ -41,6 +41,9 @@ class Places(Protocol):
     ) -> None:
         """Do what follows from an arrival."""
 
+    def drop_excess(self, queue: Queue, now_ns: int) -> None:
+        """Drop a queue's oldest messages while there are too many, if that is its rule."""
+
     def changed(self, queue: Queue, name: Name = ..., message: Message | None = None) -> None:
         """Note what nobody has asked for: that a queue changed, or lost a name."""
 
@@ -138,6 +141,7 @@ class Leases:
         payer.charge_files(1)
         source.insert(Returned(name, message, loan.home.sequence, payer, attempts), now_ns)
         self._places.changed(source)
+        self._places.drop_excess(source, now_ns)
 
     def _give_up(self, loan: Loan, message: Message, now_ns: int) -> None:
         """Put a message that returned too often into its source's dead letters, or drop it."""

@@ -40,6 +40,8 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
     the message isn't there or the other queue has vanished; NameTooLong; LimitReached by a limit of
     the other queue or of the caller. Then nothing has changed.
     """
+    check_length(name)
+    check_length(new_name)
     directory, dentry = _found(directory, name)
     message = dentry.inode
     assert isinstance(message, Message)
@@ -65,7 +67,6 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
 
 def _found(directory: Root | Queue, name: Name) -> tuple[Queue, Arrival]:
     """Return what is to be renamed."""
-    check_length(name)
     if not isinstance(directory, Queue) or name in RESERVED:
         raise NotPermitted
     dentry = directory.find(name)
@@ -76,7 +77,6 @@ def _found(directory: Root | Queue, name: Name) -> tuple[Queue, Arrival]:
 
 def _usable(directory: Root | Queue, name: Name) -> Queue:
     """Return the queue in which it is to be called *name*."""
-    check_length(name)
     if not directory.links:
         raise NotFound
     if not isinstance(directory, Queue) or name in RESERVED:

@@ -520,6 +520,8 @@ class Tree:
 
     def _rule_changed(self, queue: Queue, name: bytes, now_ns: int) -> None:
         """Put an attribute of a queue in force that was set or removed."""
+        if queue.vanished:
+            return
         if name in xattrs.BOUNDS:
             if queue.bounds is None:
                 queue.bounds = Bounds(self._measured, self.timers)
@@ -833,6 +835,7 @@ class Tree:
             self._free_unused(inode)
         for orphan in self.followers.forget(queue):
             self._note_sources(orphan, now_ns)
+        queue.bounds = None
         self.timers.forget(queue)
         queue.wake()
         return Vanished(queue, held)
