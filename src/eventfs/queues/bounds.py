@@ -149,8 +149,9 @@ class Bounds:
             self.ages = None
         elif self.ages is None or self.ages.ttl_ns != ttl_ns:
             self.ages = Ages(ttl_ns)
-            self.ages.note(next_sequence, self._timers.now_ns())
-            self._set_timer(queue)
+            if len(queue):
+                self.ages.note(next_sequence, self._timers.now_ns())
+                self._set_timer(queue)
 
     def drop_excess(
         self, losses: Losses, queue: Queue, now_ns: int, keep: Message | None = None

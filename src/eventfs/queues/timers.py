@@ -14,7 +14,7 @@ class Timers:
     def __init__(self, now_ns: Callable[[], int]) -> None:
         """Start with nothing to do; *now_ns* tells the time."""
         self.now_ns = now_ns
-        #: When the next of them is due. It may be too early, never too late.
+        #: When the next of them is due.
         self.next_ns = NEVER_NS
         self._due: dict[Queue, int] = {}
 
@@ -26,7 +26,8 @@ class Timers:
 
     def forget(self, queue: Queue) -> None:
         """Leave a queue alone."""
-        self._due.pop(queue, None)
+        if self._due.pop(queue, NEVER_NS) == self.next_ns:
+            self._note_next()
 
     def due(self) -> list[Queue]:
         """Return those whose time has come; they are to be set anew."""
@@ -34,5 +35,8 @@ class Timers:
         queues = [queue for queue, due_ns in self._due.items() if due_ns <= now_ns]
         for queue in queues:
             del self._due[queue]
-        self.next_ns = min(self._due.values(), default=NEVER_NS)
+        self._note_next()
         return queues
+
+    def _note_next(self) -> None:
+        self.next_ns = min(self._due.values(), default=NEVER_NS)
