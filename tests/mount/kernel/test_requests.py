@@ -108,6 +108,45 @@ def test_and_six_in_a_queue_that_is_open(root: Path, directory: int) -> None:
     assert waited(counts) == {"getattr": 1, "lookup": 2, "readlink": 1, "open": 1, "unlink": 1}
 
 
+@pytest.fixture
+def worker(root: Path) -> Iterator[int]:
+    """A lease queue, opened, where a message came and went."""
+    path = root / "worker"
+    path.mkdir()
+    os.setxattr(path, "user.eventfs_lease", b"")
+    publish(path / "first")
+    (path / "first").unlink()
+    descriptor = os.open(path, os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def claim(directory: int, worker: int) -> str:
+    """Move the oldest message to the worker's queue."""
+    name = os.readlink("head", dir_fd=directory)
+    os.rename(name, name, src_dir_fd=directory, dst_dir_fd=worker)
+    return name
+
+
+def test_to_claim_takes_six_to_read_three_and_to_be_done_two(
+    root: Path, directory: int, worker: int
+) -> None:
+    for name in ("first", "message"):
+        publish(name, directory)
+    os.unlink(claim(directory, worker), dir_fd=worker)
+    with counted(root) as counts:
+        name = claim(directory, worker)
+    assert waited(counts) == {"getattr": 2, "readlink": 1, "lookup": 2, "rename": 1}
+    with counted(root) as counts:
+        message = os.open(name, os.O_RDONLY, dir_fd=worker)
+        assert os.read(message, 2**20) == b"x" * 100
+        os.close(message)
+    assert waited(counts) == {"getattr": 1, "lookup": 1, "open": 1}
+    with counted(root) as counts:
+        os.unlink(name, dir_fd=worker)
+    assert waited(counts) == {"lookup": 1, "unlink": 1}
+
+
 def test_a_large_message_is_read_by_requests(root: Path, directory: int) -> None:
     publish("message", directory, b"x" * 2**21)
     with counted(root) as counts:
