@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.making import is_gone
+from tests.mount.posix.checks import tick
 from tests.mount.processes import Fork, Forked, in_child
 from tests.mounts import Mount, wait_until
 
@@ -114,6 +115,7 @@ def test_the_roots_mtime_and_ctime_move_when_a_queue_vanishes(
 ) -> None:
     owner = fork(path.mkdir)
     before = root.stat()
+    tick()
     owner.end()
     assert is_gone(path)
     after = root.stat()
