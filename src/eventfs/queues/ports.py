@@ -59,7 +59,7 @@ def has_room(tree: Tree, queue: Queue, user: User) -> bool:
     list_bytes = 0
     if queue.xattrs and acl.DEFAULT in queue.xattrs:
         _, _, list_bytes = _inherited(queue.xattrs[acl.DEFAULT])
-    return _fits(tree, queue, user, 1, 1 + list_bytes)
+    return _fits(tree, queue, user, 1, 1, list_bytes)
 
 
 def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> None:
@@ -208,14 +208,18 @@ def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) ->
     return lines
 
 
-def _fits(tree: Tree, queue: Queue, user: User, files: int, count_bytes: int) -> bool:
+def _fits(  # noqa: PLR0913  # what is to come
+    tree: Tree, queue: Queue, user: User, files: int, count_bytes: int, list_bytes: int = 0
+) -> bool:
+    """Tell whether messages would be let in that have so many bytes together, and lists."""
     ledger, inode_payer = tree.ledger, _inode_payer(tree, queue, user)
+    charged_bytes = count_bytes + list_bytes
     return (
         ledger.inodes + files <= ledger.settings.nr_inodes
-        and ledger.stored_bytes + count_bytes <= ledger.settings.size_bytes
+        and ledger.stored_bytes + charged_bytes <= ledger.settings.size_bytes
         and (not queue.keeps or _has_names(queue, user.payer, files, count_bytes))
-        and inode_payer.user.has_room(count_bytes)
-        and inode_payer.group.has_room(count_bytes)
+        and inode_payer.user.has_room(charged_bytes)
+        and inode_payer.group.has_room(charged_bytes)
     )
 
 
