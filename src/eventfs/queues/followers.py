@@ -94,7 +94,7 @@ class Followers:
         self, queue: Queue, name: Name, inode: Message | Packet, number: Sequence, now_ns: int
     ) -> bool:
         ledger, payer = self._places.ledger, queue.payer
-        if len(queue) >= payer.max_files_per_dir or ledger.inodes >= ledger.settings.nr_inodes:
+        if queue.places >= payer.max_files_per_dir or ledger.inodes >= ledger.settings.nr_inodes:
             return False
         try:
             payer.pay_file()
@@ -103,7 +103,7 @@ class Followers:
         if isinstance(inode, Packet) or inode.links:
             ledger.inodes += 1
         inode.links += 1
-        if name and queue.find(name) is not None:
+        if name and (queue.find(name) is not None or queue.is_unfinished(name)):
             name = queue.free_name(number)
         queue.append(Dentry(name, inode, number, payer), now_ns)
         if queue.shown:

@@ -219,7 +219,7 @@ def _fits(tree: Tree, queue: Queue, user: User, files: int, count_bytes: int) ->
 
 def _has_names(queue: Queue, payer: Payer, files: int) -> bool:
     return (
-        len(queue) + files <= queue.payer.max_files_per_dir
+        queue.places + files <= queue.payer.max_files_per_dir
         and payer.user.files + files <= payer.user.limits.max_files
         and payer.group.files + files <= payer.group.limits.max_files
     )
@@ -227,7 +227,7 @@ def _has_names(queue: Queue, payer: Payer, files: int) -> bool:
 
 def _pay(queue: Queue, name_payer: Payer | None, inode_payer: Payer, count_bytes: int) -> None:
     if name_payer:
-        if len(queue) >= queue.payer.max_files_per_dir:
+        if queue.places >= queue.payer.max_files_per_dir:
             raise LimitReached
         name_payer.pay_file()
     try:

@@ -100,7 +100,7 @@ class Queue(Directory[Message | Packet]):
 
     __slots__ = (
         *("dropped", "ends", "followers", "name", "owner", "ports", "shown", "sightings"),
-        *("sources", "told_stale", "unpacker", "waiters"),
+        *("sources", "told_stale", "unfinished", "unpacker", "waiters"),
     )
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
@@ -136,6 +136,8 @@ class Queue(Directory[Message | Packet]):
         self.dropped = 0
         #: Whether somebody remembers its attributes, to be told when a port changes its times.
         self.shown = False
+        #: What its creators haven't closed yet, by name, if there ever was any; see `unfinished`.
+        self.unfinished: dict[Name, Arrival] | None = None
 
     @property
     def vanished(self) -> bool:
@@ -151,6 +153,15 @@ class Queue(Directory[Message | Packet]):
     def keeps(self) -> bool:
         """Whether it keeps what arrives; else it only passes it on to its followers."""
         return self.xattrs is None or self.xattrs.get(KEEP) != b"no"
+
+    @property
+    def places(self) -> int:
+        """How many names count for limits: messages, and those that are still unfinished."""
+        return self._count + len(self.unfinished) if self.unfinished else self._count
+
+    def is_unfinished(self, name: Name) -> bool:
+        """Tell whether an unfinished message, which `find` doesn't find, has taken *name*."""
+        return self.unfinished is not None and name in self.unfinished
 
     def find(self, name: Name) -> Arrival | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
@@ -261,7 +272,7 @@ class Queue(Directory[Message | Packet]):
 
     def _find_packet(self, name: Name) -> Arrival | None:
         number = port_number(name)
-        if number is None:
+        if number is None or self.is_unfinished(name):
             return None
         index = bisect_left(self._arrivals, number, lo=self._first, key=_sequence_of)
         if index == len(self._arrivals):
@@ -282,7 +293,7 @@ class Queue(Directory[Message | Packet]):
     def free_name(self, number: int) -> Name:
         """Return a port's name for what arrived with this number; another where it is taken."""
         name = port_name(number)
-        while name in self._dentries:
+        while name in self._dentries or self.is_unfinished(name):
             name = Name(name + b"+")
         return name
 

@@ -4,6 +4,7 @@ from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
     LimitReached,
+    NameTaken,
     NotFound,
     NotPermitted,
 )
@@ -30,7 +31,8 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
 
     In its queue it keeps its place in the order, and the name's charge stays whose it was. In
     another queue it arrives as any message does, and the name is charged to who moved it. What is
-    called *new_name* there is replaced, if *replaces* allows it (AlreadyExists).
+    called *new_name* there is replaced, if *replaces* allows it (AlreadyExists) and it isn't
+    unfinished (NameTaken).
 
     Refused with NotPermitted for queues, in and to the root, and for reserved names; NotFound where
     the message isn't there or the other queue has vanished; NameTooLong; LimitReached by a limit of
@@ -45,6 +47,8 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
         raise NotFound
     if not isinstance(new_directory, Queue) or new_name in RESERVED:
         raise NotPermitted
+    if new_directory.is_unfinished(new_name):
+        raise NameTaken
     message = dentry.inode
     assert isinstance(message, Message)
     replaced = new_directory.find(new_name)
@@ -77,7 +81,7 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     """Let a message leave a queue and arrive in another."""
     payer = tree.ledger.payer(uid, gid)
     keeps = target.keeps
-    if keeps and replaced is None and len(target) >= target.payer.max_files_per_dir:
+    if keeps and replaced is None and target.places >= target.payer.max_files_per_dir:
         raise LimitReached
     dentry.payer.refund_file()
     if keeps:
