@@ -19,7 +19,7 @@ from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import UNLIMITED, Account, Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD
-from eventfs.queues.queue import End, Owner, Queue
+from eventfs.queues.queue import Arrival, End, Owner, Queue
 from eventfs.queues.sparse import CHUNK_BYTES
 from eventfs.queues.tree import ROOT_INO
 from eventfs.queues.xattrs import STICKY
@@ -133,8 +133,9 @@ class Recount(RuleBasedStateMachine):
             actions += [self.chown, self.set_xattr, self.remove_xattr]
         if isinstance(inode, Queue):
             actions += [self.create_in, self.unlink, self.lookup, self.link, self.rename]
+            actions += [self.create_unfinished]
         if isinstance(inode, Message):
-            actions += [self.open_or_close, self.write, self.truncate]
+            actions += [self.open_or_close, self.write, self.truncate, self.commit_or_discard]
         data.draw(st.sampled_from(actions))(inode, data)
 
     def create_in(self, queue: Inode, data: st.DataObject) -> None:
@@ -143,6 +144,20 @@ class Recount(RuleBasedStateMachine):
     def create(self, queue: Inode, name: bytes, uid: Uid, gid: Gid) -> None:
         assert isinstance(queue, Queue)
         self._know(self._do(lambda: create(self.tree, queue, name, uid=uid, gid=gid)))
+
+    def create_unfinished(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        name, uid, gid = data.draw(NAMES), data.draw(UIDS), data.draw(GIDS)
+        self._know(self._do(lambda: create(self.tree, queue, name, uid=uid, gid=gid, creator=1)))
+
+    def commit_or_discard(self, message: Inode, data: st.DataObject) -> None:
+        """Close a message that is unfinished: that can't be refused."""
+        unfinished = self.tree.unfinished.by_ino.get(message.ino)
+        if unfinished is not None and data.draw(st.booleans()):
+            self.tree.unfinished.commit(unfinished, NOW)
+        elif unfinished is not None:
+            self.tree.unfinished.discard(unfinished, NOW)
+        self._clean()
 
     def link(self, queue: Inode, data: st.DataObject) -> None:
         assert isinstance(queue, Queue)
@@ -263,7 +278,11 @@ class Recount(RuleBasedStateMachine):
             ],
             [(ino, dict(inode.xattrs or {})) for ino, inode in inodes],
             [
-                (ino, [(dentry.name, message.ino) for dentry, message in inode.after(0)])
+                (
+                    ino,
+                    [(dentry.name, message.ino) for dentry, message in inode.after(0)],
+                    [(dentry.name, message.ino) for dentry, message in _unfinished_in(inode)],
+                )
                 for ino, inode in inodes
                 if isinstance(inode, Queue)
             ],
@@ -290,7 +309,7 @@ class Recount(RuleBasedStateMachine):
         queues = [queue for _, queue in self.tree.root.after(0)]
         for queue in queues:
             dirs.update(_both(queue.uid, queue.gid))
-            for dentry, message in queue.after(0):
+            for dentry, message in [*queue.after(0), *_unfinished_in(queue)]:
                 files.update(_both(dentry.payer.uid, dentry.payer.gid))
                 names[message] += 1
         for inode in inodes:
@@ -308,6 +327,12 @@ class Recount(RuleBasedStateMachine):
             sum(_content_bytes(inode) + _attribute_bytes(inode) for inode in inodes),
             len(inodes) + sum(count - 1 for count in names.values()),
         )
+
+
+def _unfinished_in(queue: Inode) -> list[tuple[Arrival, Message]]:
+    assert isinstance(queue, Queue)
+    dentries = (queue.unfinished or {}).values()
+    return [(dentry, dentry.inode) for dentry in dentries if isinstance(dentry.inode, Message)]
 
 
 def _both(uid: Uid, gid: Gid) -> list[tuple[str, int]]:

@@ -5,19 +5,26 @@ the last one of that process: a shell opens a file, makes a duplicate of the des
 the first one, all before it has written anything. So we look whether the process still has another
 descriptor of the file. (close(2), dup2(2) and exec take theirs away before the request is sent.)
 
-The same request comes for each descriptor that a process has open when it dies. Then the thread has
-PF_EXITING, and its exit code tells whether it was killed by a signal: what it was writing may be
-torn, and is removed. An exit by its own will closes all, as ever.
+The same request comes for each descriptor that a process has open when it dies, before its parent's
+wait() returns. Then the exit code tells whether it was killed by a signal: what it was writing may
+be torn, and is removed. An exit by its own will closes all, as ever.
 
 A last close in whatever process (RELEASE) commits in any case: that is for what can't be seen at
 FLUSH. It comes too late for those who wait with inotify for IN_CLOSE_WRITE, which comes in between.
 
-Nothing here may stat what the links in /proc/PID/fd lead to: that is a request to ourselves.
+What may be read of a thread that waits for our answer is little:
+
+- What the links in /proc/PID/fd lead to must not be looked at: that is a request to ourselves.
+- In the middle of exec, while it closes the descriptors that have O_CLOEXEC, a process holds a lock
+  (exec_update_lock) that newer kernels take for reading `stat` and all links: we would wait for
+  each other for ever. `statm` takes none, and tells such a process from others. It is left alone;
+  its last close commits, before the new program runs.
 """
 
 import contextlib
 import os
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 
 from eventfs.mount.clock import clock_ns
@@ -30,7 +37,6 @@ from eventfs.queues.tree import Tree
 from eventfs.queues.unfinished import Unfinished
 
 #: linux/sched.h
-_PF_EXITING = 0x4
 _PF_SIGNALED = 0x400
 
 #: In an exit code as wait(2) tells it, the signal that has killed the process.
@@ -39,6 +45,15 @@ _SIGNAL = 0x7F
 #: What a descriptor's link ends with where its name is gone (proc_pid_fd(5)): for the kernel it is
 #: as soon as another process has asked for it and was told that there is nothing.
 _DELETED = b" (deleted)"
+
+
+class _State(Enum):
+    """What a thread is about that closes a descriptor."""
+
+    RUNS = auto()
+    BECOMES_ANOTHER = auto()
+    EXITS = auto()
+    IS_KILLED = auto()
 
 
 class Closing:
@@ -68,14 +83,19 @@ class Closing:
         if unfinished is None or not self._tree.unfinished.is_creator(unfinished, tid):
             return
         try:
-            exiting, killed = _end_of(tid)
-            # What shares descriptors with a thread that ends has ended before, but for one that has
-            # become another program by exec.
-            threads = _threads(unfinished.creator) if exiting else [tid]
-            held = not killed and any(_holds(one, unfinished) for one in threads)
+            state = _state(tid)
+            if state is _State.RUNS:
+                held = _holds(tid, unfinished)
+            elif state is _State.EXITS:
+                # Who shared its descriptors has ended before, but for one that is becoming another
+                # program, and has taken a copy of them along.
+                others = [one for one in _threads(unfinished.creator) if one != tid]
+                held = any(_holds(one, unfinished) for one in others)
+            else:
+                held = state is _State.BECOMES_ANOTHER
         except OSError:
             return
-        if killed:
+        if state is _State.IS_KILLED:
             self._tree.unfinished.discard(unfinished, clock_ns())
             self._on_discard(unfinished)
         elif not held:
@@ -112,18 +132,22 @@ def process(tid: Tid) -> Tid:
     return tid
 
 
-def _end_of(tid: Tid) -> tuple[bool, bool]:
-    """Tell whether a thread is exiting, and whether that is because a signal kills it (OSError)."""
-    # The name in field 2 of proc_pid_stat(5) may contain anything.
+def _state(tid: Tid) -> _State:
+    """Tell what a thread is about that waits for our answer to FLUSH (OSError)."""
+    # All in pages: the size of its memory, what of it is resident, shared, and the program's code.
+    size, _, _, code, *_ = map(int, Path(f"/proc/{tid}/statm").read_bytes().split())
+    if size:
+        return _State.RUNS if code else _State.BECOMES_ANOTHER
+    # It has given its memory back. The name in field 2 of proc_pid_stat(5) may contain anything.
     fields = Path(f"/proc/{tid}/stat").read_bytes().rpartition(b")")[2].split()
     flags, exit_code = int(fields[9 - 3]), int(fields[52 - 3])
-    if not flags & _PF_EXITING:
-        return False, False
-    if not exit_code and flags & _PF_SIGNALED and _is_hidden(tid):
-        # Killed, or another of its threads has called exit_group(2). It is better to lose what was
-        # complete but never closed than to deliver what is torn.
-        return True, True
-    return True, bool(exit_code & _SIGNAL)
+    if exit_code & _SIGNAL:
+        return _State.IS_KILLED
+    # Where the exit code is hidden, threads that another one ends by exit_group(2) look the same as
+    # those that are killed. It is better to lose what was complete but never closed than to deliver
+    # what is torn.
+    hidden = not exit_code and flags & _PF_SIGNALED and _is_hidden(tid)
+    return _State.IS_KILLED if hidden else _State.EXITS
 
 
 def _is_hidden(tid: Tid) -> bool:
@@ -144,9 +168,13 @@ def _holds(tid: Tid, unfinished: Unfinished) -> bool:
     """Tell whether a thread has a descriptor of a message open (OSError)."""
     name, ino = unfinished.dentry.name, unfinished.message.ino
     folder = b"/proc/%d" % tid
+    try:
+        fds = os.listdir(folder + b"/fd")  # noqa: PTH208  # there may be many
+    except FileNotFoundError:
+        return False  # it has ended meanwhile
     return any(
         _may_lead_to(folder + b"/fd/" + fd, name) and _is_of(folder + b"/fdinfo/" + fd, ino)
-        for fd in os.listdir(folder + b"/fd")  # noqa: PTH208  # of a million descriptors
+        for fd in fds
     )
 
 
