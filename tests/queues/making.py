@@ -151,8 +151,11 @@ def create(  # noqa: PLR0913  # as mknod(2) and its caller have them
     uid: Uid = ALICE,
     gid: Gid = USERS,
     now_ns: int = THEN,
+    creator: int | None = None,
 ) -> Message:
-    return tree.create(directory, Name(name), Mode(mode), uid, gid, now_ns)
+    """Make a message; with *creator* one that the thread of this number hasn't closed yet."""
+    process = None if creator is None else Tid(creator)
+    return tree.create(directory, Name(name), Mode(mode), uid, gid, now_ns, process)
 
 
 #: Each way to give a message a name.

@@ -39,6 +39,8 @@ class ModelQueue:
     owner: Owner | None
     isvtx: bool
     messages: list[ModelName] = field(default_factory=list)
+    #: What its creators haven't closed yet.
+    unfinished: list[ModelName] = field(default_factory=list)
     #: The attribute's value, where it is set.
     sticky: bytes | None = None
     vanished: bool = False
@@ -51,6 +53,9 @@ class ModelQueue:
         if name in LINKS and self.messages:
             return 0 if name == b"head" else len(self.messages) - 1
         return next((i for i, other in enumerate(self.messages) if other.name == name), None)
+
+    def unfinished_named(self, name: bytes) -> ModelName | None:
+        return next((other for other in self.unfinished if other.name == name), None)
 
     def end_uid(self, viewer: Uid) -> Uid:
         """Return whom the links belong to in somebody's eyes."""
@@ -87,7 +92,17 @@ class Model:
         return [queue for queue in self.queues if not queue.vanished or queue.holds]
 
     def links(self, message: ModelMessage) -> int:
-        return sum(name.message is message for queue in self.queues for name in queue.messages)
+        return sum(
+            name.message is message
+            for queue in self.queues
+            for name in (*queue.messages, *queue.unfinished)
+        )
+
+    def is_unfinished(self, message: ModelMessage) -> bool:
+        return any(name.message is message for _, name in self.unfinished())
+
+    def unfinished(self) -> list[tuple[ModelQueue, ModelName]]:
+        return [(queue, name) for queue in self.queues for name in queue.unfinished]
 
     def known_messages(self) -> list[ModelMessage]:
         return [
@@ -108,7 +123,7 @@ class Model:
             dirs[queue.uid] += 1
             if queue.sticky is not None:
                 count_bytes[queue.uid] += len(STICKY) + len(queue.sticky) + ATTRIBUTE
-            for name in queue.messages:
+            for name in (*queue.messages, *queue.unfinished):
                 files[name.maker] += 1
         for message in self.messages:
             if self.links(message) or message.opens:

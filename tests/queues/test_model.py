@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from eventfs.queues.errors import (
     AlreadyExists,
     IsADirectory,
+    NameTaken,
     NameTooLong,
     NoSuchAttribute,
     NotADirectory,
@@ -81,6 +82,7 @@ def one_of_its(choices: Callable[[Model], list[T]]) -> st.SearchStrategy[T]:
 
 QUEUES = one_of_its(Model.known_queues)
 MESSAGES = one_of_its(Model.known_messages)
+UNFINISHED = one_of_its(Model.unfinished)
 OPEN = one_of_its(lambda model: [message for message in model.messages if message.opens])
 HELD = one_of_its(Model.held)
 
@@ -94,6 +96,8 @@ USERS = st.sampled_from([ALICE, BOB, CAROL])
 #: None of them follows links, so which one it is tells only what it may do.
 PRIVILEGED = 2
 THREADS = st.sampled_from([0, 1, PRIVILEGED])
+#: Who makes the unfinished messages.
+CREATOR = 1
 
 
 def spent(account: Account) -> tuple[int, int, int]:
@@ -102,6 +106,10 @@ def spent(account: Account) -> tuple[int, int, int]:
 
 def has_queues(machine: "TreeAndModel") -> bool:
     return bool(machine.model.known_queues())
+
+
+def has_unfinished(machine: "TreeAndModel") -> bool:
+    return bool(machine.model.unfinished())
 
 
 def has_messages(machine: "TreeAndModel") -> bool:
@@ -150,7 +158,7 @@ class TreeAndModel(RuleBasedStateMachine):
             refusal = NameTooLong
         elif not found:
             refusal = NotFound
-        elif found[0].messages:
+        elif found[0].messages or found[0].unfinished:
             refusal = NotEmpty
         gone = self._do(refusal, lambda: rmdir(self.tree, name, now_ns=self.now_ns))
         if gone is not None:
@@ -180,13 +188,50 @@ class TreeAndModel(RuleBasedStateMachine):
         for _ in range(count):
             self.create(queue, b"many %d" % len(self.model.messages), ALICE)
 
+    @precondition(has_queues)
+    @rule(queue=QUEUES, name=NAMES, uid=USERS)
+    def create_unfinished(self, queue: ModelQueue, name: bytes, uid: Uid) -> None:
+        refusal = self._refusal_of_new(queue, name)
+        if refusal is None and name in RESERVED:
+            refusal = NotPermitted
+        message = self._do(
+            refusal,
+            lambda: create(
+                self.tree, queue.real, name, uid=uid, now_ns=self.now_ns, creator=CREATOR
+            ),
+        )
+        if message is not None:
+            made = ModelMessage(message, uid, mtime_ns=self.now_ns, ctime_ns=self.now_ns)
+            self.model.messages.append(made)
+            queue.unfinished.append(ModelName(name, made, uid))
+
+    @precondition(has_unfinished)
+    @rule(unfinished=UNFINISHED)
+    def commit(self, unfinished: tuple[ModelQueue, ModelName]) -> None:
+        self._tick()
+        queue, name = unfinished
+        found = self.tree.unfinished.by_ino[name.message.real.ino]
+        self.tree.unfinished.commit(found, self.now_ns)
+        queue.unfinished.remove(name)
+        self._arrive(queue, *name)
+
+    @precondition(has_unfinished)
+    @rule(unfinished=UNFINISHED)
+    def discard(self, unfinished: tuple[ModelQueue, ModelName]) -> None:
+        self._tick()
+        queue, name = unfinished
+        found = self.tree.unfinished.by_ino[name.message.real.ino]
+        self.tree.unfinished.discard(found, self.now_ns)
+        queue.unfinished.remove(name)
+        name.message.ctime_ns = self.now_ns
+
     @precondition(has_messages)
     @rule(message=MESSAGES, queue=QUEUES, name=NAMES, uid=USERS)
     def link(self, message: ModelMessage, queue: ModelQueue, name: bytes, uid: Uid) -> None:
         refusal = self._refusal_of_new(queue, name)
         if refusal is None and name in RESERVED:
             refusal = NotPermitted
-        if refusal is None and not self.model.links(message):
+        if refusal is None and (not self.model.links(message) or self.model.is_unfinished(message)):
             refusal = NotFound
         linked = self._do(
             refusal,
@@ -206,6 +251,9 @@ class TreeAndModel(RuleBasedStateMachine):
         if name in PORTS and not queue.vanished:
             refusal = NotPermitted
         place = queue.shown(name)
+        unfinished = queue.unfinished_named(name)
+        if unfinished is not None and tid == CREATOR:
+            refusal = None
         if place is not None and name in LINKS and queue.isvtx:
             owners = (queue.uid, queue.messages[place].message.uid)
             refusal = None if uid in owners or tid == PRIVILEGED else NotPermitted
@@ -213,7 +261,11 @@ class TreeAndModel(RuleBasedStateMachine):
             refusal,
             lambda: unlink(self.tree, queue.real, name, uid=uid, tid=tid, now_ns=self.now_ns),
         )
-        if gone is not None:
+        if gone is not None and unfinished is not None:
+            queue.unfinished.remove(unfinished)
+            assert gone is unfinished.message.real
+            unfinished.message.ctime_ns = self.now_ns
+        elif gone is not None:
             assert place is not None
             message = queue.messages.pop(place).message
             assert gone is message.real
@@ -250,6 +302,8 @@ class TreeAndModel(RuleBasedStateMachine):
             refusal = NotFound
         elif new_name in RESERVED:
             refusal = NotPermitted
+        elif other.unfinished_named(new_name) is not None:
+            refusal = NameTaken
         elif taken is not None and not replaces:
             refusal = AlreadyExists
         done = self._do(
@@ -312,7 +366,8 @@ class TreeAndModel(RuleBasedStateMachine):
         self, queue: ModelQueue, other: ModelQueue, name: bytes
     ) -> None:
         refusal = self._refusal_of_new(queue, name) or NotPermitted
-        self._do(refusal, lambda: mkdir(self.tree, name, directory=queue.real))
+        of_mkdir = NotPermitted if refusal is NameTaken else refusal
+        self._do(of_mkdir, lambda: mkdir(self.tree, name, directory=queue.real))
         self._do(refusal, lambda: create(self.tree, queue.real, name, mode=S_IFIFO | 0o644))
         self._do(refusal, lambda: link(self.tree, other.real, queue.real, name))
         refusal = self._refusal_of_missing(queue, name) or NotADirectory
@@ -484,6 +539,7 @@ class TreeAndModel(RuleBasedStateMachine):
             assert (real.vanished, real.links) == (queue.vanished, 0 if queue.vanished else 2)
             assert (real.mtime_ns, real.ctime_ns) == (queue.mtime_ns, queue.ctime_ns)
             assert (real.uid, real.is_sticky) == (queue.uid, queue.sticky is not None)
+            assert real.places == len(queue.messages) + len(queue.unfinished)
             if queue.messages:
                 head, tail = real.find(HEAD), real.find(TAIL)
                 assert head is not None
@@ -598,6 +654,8 @@ class TreeAndModel(RuleBasedStateMachine):
             return NameTooLong
         if queue.vanished:
             return NotFound
+        if queue.unfinished_named(name) is not None:
+            return NameTaken
         return None if queue.shown(name) is None else AlreadyExists
 
     @staticmethod
@@ -616,6 +674,9 @@ class TreeAndModel(RuleBasedStateMachine):
         for name in queue.messages:
             name.message.ctime_ns = queue.mtime_ns = queue.ctime_ns = self.now_ns
         queue.messages.clear()
+        for name in queue.unfinished:
+            name.message.ctime_ns = self.now_ns
+        queue.unfinished.clear()
 
     def _held_in(self, queue: ModelQueue) -> list[tuple[bytes, Inode]]:
         ends = [end for end in self.model.ends if end.queue is queue and end.holds]
@@ -626,6 +687,11 @@ class TreeAndModel(RuleBasedStateMachine):
                 if name.message.holds or name.message.opens
             ),
             *((end.name, end.real) for end in sorted(ends, key=lambda end: end.real.ino)),
+            *(
+                (name.name, name.message.real)
+                for name in queue.unfinished
+                if name.message.holds or name.message.opens
+            ),
         ]
 
     def _hold(self, queue: ModelQueue, name: bytes, found: Inode, viewer: Uid) -> None:

@@ -20,7 +20,7 @@ from eventfs.queues.ledger import UNLIMITED, Account, Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import End, Loan, Owner, Queue
+from eventfs.queues.queue import Arrival, End, Loan, Owner, Queue, content_size
 from eventfs.queues.sparse import CHUNK_BYTES
 from eventfs.queues.tree import ROOT_INO
 from eventfs.queues.xattrs import STICKY
@@ -175,9 +175,10 @@ class Recount(RuleBasedStateMachine):
             actions += [self.chown, self.set_xattr, self.remove_xattr]
         if isinstance(inode, Queue):
             actions += [self.create_in, self.unlink, self.lookup, self.link]
-            actions += [self.rename, self.set_rule, self.remove_rule]
+            actions += [self.rename, self.set_rule, self.remove_rule, self.create_unfinished]
         if isinstance(inode, Message):
             actions += [self.open_or_close, self.write, self.truncate, self.touch]
+            actions += [self.commit_or_discard]
         data.draw(st.sampled_from(actions))(inode, data)
 
     def create_in(self, queue: Inode, data: st.DataObject) -> None:
@@ -186,6 +187,20 @@ class Recount(RuleBasedStateMachine):
     def create(self, queue: Inode, name: bytes, uid: Uid, gid: Gid) -> None:
         assert isinstance(queue, Queue)
         self._know(self._do(lambda: create(self.tree, queue, name, uid=uid, gid=gid)))
+
+    def create_unfinished(self, queue: Inode, data: st.DataObject) -> None:
+        assert isinstance(queue, Queue)
+        name, uid, gid = data.draw(NAMES), data.draw(UIDS), data.draw(GIDS)
+        self._know(self._do(lambda: create(self.tree, queue, name, uid=uid, gid=gid, creator=1)))
+
+    def commit_or_discard(self, message: Inode, data: st.DataObject) -> None:
+        """Close a message that is unfinished: that can't be refused."""
+        unfinished = self.tree.unfinished.by_ino.get(message.ino)
+        if unfinished is not None and data.draw(st.booleans()):
+            self.tree.unfinished.commit(unfinished, NOW)
+        elif unfinished is not None:
+            self.tree.unfinished.discard(unfinished, NOW)
+        self._clean()
 
     def link(self, queue: Inode, data: st.DataObject) -> None:
         assert isinstance(queue, Queue)
@@ -282,8 +297,11 @@ class Recount(RuleBasedStateMachine):
         for queue in self._queues():
             if xattrs.MAX_BYTES in (queue.xattrs or {}):
                 assert queue.bounds is not None
-                assert queue.bounds.count_bytes == queue.content_bytes()
+                unfinished = [d.inode for d in (queue.unfinished or {}).values() if d.inode]
+                sizes = [content_size(message) for message in unfinished]
+                assert queue.bounds.count_bytes == queue.content_bytes() + sum(sizes)
                 measured.update((message, queue) for _, message in queue.after(0))
+                measured.update((message, queue) for message in unfinished)
         noted = Counter(
             (inode, queue) for inode, queues in self.tree._measured.items() for queue in queues
         )
@@ -378,7 +396,11 @@ class Recount(RuleBasedStateMachine):
             ],
             [(ino, dict(inode.xattrs or {})) for ino, inode in inodes],
             [
-                (ino, [(dentry.name, message.ino) for dentry, message in inode.after(0)])
+                (
+                    ino,
+                    [(dentry.name, message.ino) for dentry, message in inode.after(0)],
+                    [(dentry.name, message.ino) for dentry, message in _unfinished_in(inode)],
+                )
                 for ino, inode in inodes
                 if isinstance(inode, Queue)
             ],
@@ -405,7 +427,7 @@ class Recount(RuleBasedStateMachine):
         queues = [queue for _, queue in self.tree.root.after(0)]
         for queue in queues:
             dirs.update(_both(queue.uid, queue.gid))
-            for dentry, message in queue.after(0):
+            for dentry, message in [*queue.after(0), *_unfinished_in(queue)]:
                 files.update(_both(dentry.payer.uid, dentry.payer.gid))
                 names[message] += 1
         for inode in inodes:
@@ -423,6 +445,12 @@ class Recount(RuleBasedStateMachine):
             sum(_content_bytes(inode) + _attribute_bytes(inode) for inode in inodes),
             len(inodes) + sum(count - 1 for count in names.values()),
         )
+
+
+def _unfinished_in(queue: Inode) -> list[tuple[Arrival, Message]]:
+    assert isinstance(queue, Queue)
+    dentries = (queue.unfinished or {}).values()
+    return [(dentry, dentry.inode) for dentry in dentries if isinstance(dentry.inode, Message)]
 
 
 def _both(uid: Uid, gid: Gid) -> list[tuple[str, int]]:

@@ -46,6 +46,8 @@ fsname=NAME, subtype=NAME, ro, noexec, nosuid and nodev, and as for tmpfs:
   nr_inodes=N     how many queues and messages there may be
 and eventfs's own:
   spin=MICROSECONDS   how long to poll for the next request before sleeping (default 50)
+  commit=create       a message joins its queue as soon as it is made (the default)
+  commit=close        ... when who made it has closed it; removed if they are killed before
 
 limits of users and groups stand in FILE (default /etc/eventfs/eventfs.conf, if that exists);
 SIGHUP makes the daemon read it again.
@@ -115,6 +117,7 @@ def _plan(arguments: argparse.Namespace) -> session.Plan:
         asked.fuse,
         asked.root_mode,
         asked.spin_ns,
+        asked.commits_at_close,
         trace=arguments.d or asked.debug,
     )
 

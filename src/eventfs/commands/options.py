@@ -24,9 +24,9 @@ _OPPOSITES = (
 _FLAGS = {flag: pair for pair in _OPPOSITES for flag in pair}
 _VALUES = frozenset(("fsname", "subtype"))
 
-#: Our own: tmpfs's names and meanings for the root's mode and the mount's limits, and how long to
-#: poll before sleeping.
-_OWN = frozenset(("mode", "nr_inodes", "size", "spin"))
+#: Our own: tmpfs's names and meanings for the root's mode and the mount's limits, how long to poll
+#: before sleeping, and when a message joins its queue.
+_OWN = frozenset(("commit", "mode", "nr_inodes", "size", "spin"))
 
 #: For mount(8) and fstab(5), or what is so anyway: nothing to do.
 _IGNORED = frozenset(
@@ -56,6 +56,7 @@ class MountOptions(NamedTuple):
     size_bytes: int | None
     nr_inodes: int | None
     spin_ns: int
+    commits_at_close: bool
 
 
 def _mode(value: str) -> int:
@@ -70,7 +71,13 @@ def _spin_ns(value: str) -> int:
     return int(value) * 1000
 
 
-_OF_VALUE = {"mode": _mode, "spin": _spin_ns}
+def _commits_at_close(value: str) -> bool:
+    if value not in ("create", "close"):
+        raise ValueError(f"{value!r} is neither 'create' nor 'close'")
+    return value == "close"
+
+
+_OF_VALUE = {"commit": _commits_at_close, "mode": _mode, "spin": _spin_ns}
 
 
 def _number(name: str, value: str) -> int:
@@ -114,4 +121,5 @@ def parse(texts: list[str], source: str | None) -> MountOptions:
         own.get("size"),
         own.get("nr_inodes"),
         own.get("spin", SPIN_NS),
+        bool(own.get("commit")),
     )

@@ -17,6 +17,8 @@ class Failed(Exception):
 ERRNOS: dict[type[errors.Refused], int] = {
     errors.NotFound: errno.ENOENT,
     errors.AlreadyExists: errno.EEXIST,
+    # Looked up again it still wouldn't be there, so never ESTALE.
+    errors.NameTaken: errno.EEXIST,
     # As filesystems without links, nodes or subdirectories answer (link(2), mknod(2), mkdir(2)).
     errors.NotPermitted: errno.EPERM,
     errors.NotEmpty: errno.ENOTEMPTY,

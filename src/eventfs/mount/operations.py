@@ -31,12 +31,13 @@ import select
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
-from os import O_ACCMODE, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY
+from os import O_ACCMODE, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from stat import S_ISVTX
 from typing import cast
 
 from eventfs.mount import memory, pids, wire
 from eventfs.mount.clock import clock_ns
+from eventfs.mount.closing import Closing, process
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
 from eventfs.mount.notifier import Notifier
@@ -52,6 +53,7 @@ from eventfs.queues.names import MAX_NAME_BYTES, PARENT, SELF, Name
 from eventfs.queues.ports import Taken
 from eventfs.queues.queue import End, Owner, Port, Queue, Root, Tid, View
 from eventfs.queues.tree import ROOT_INO, Tree, Vanished
+from eventfs.queues.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ class Operations:
     Each returns the answer's body, or None where the kernel expects no answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a mount consists of, and its options
         self,
         tree: Tree,
         owners: Owners,
@@ -100,8 +102,12 @@ class Operations:
         connection: Connection,
         *,
         noatime: bool,
+        commits_at_close: bool = False,
     ) -> None:
-        """Serve *tree*, whose reads leave atimes alone with *noatime*."""
+        """Serve *tree*, whose reads leave atimes alone with *noatime*.
+
+        With *commits_at_close* a message is unfinished until its creator has closed it.
+        """
         #: Dead owners whose queues are still to vanish, in order.
         self.dead: dict[Owner, None] = {}
         #: How many requests of each opcode there have been.
@@ -111,6 +117,7 @@ class Operations:
             getattr(self, wire.kind(opcode), self._unsupported) for opcode in range(wire.OPCODES)
         ]
         self._noatime = noatime
+        self._commits_at_close = commits_at_close
         self._tree = tree
         # The kernel asks each kind of inode only what suits it.
         self._inodes = tree.inodes
@@ -120,6 +127,8 @@ class Operations:
         self.changes = tree.changes
         #: What is to be done at some time.
         self.timers = tree.timers
+        self._unfinished = tree.unfinished.by_ino
+        self._closing = Closing(tree, self._deaths_first, self._committed, self._discarded)
         self._owners = owners
         self._notifier = notifier
         self._connection = connection
@@ -201,6 +210,9 @@ class Operations:
         if request.ino == ROOT_INO:
             self._notifier.settle(name)
         inode = self._tree.lookup(self._directories[request.ino], name, request.uid)
+        if inode is None and self._unfinished:
+            unfinished = self._unfinished_in(request.ino, name, request)
+            inode = unfinished and unfinished.message
         return NOTHING if inode is None else self._entry(inode)
 
     def mkdir(self, request: Request) -> bytes:
@@ -245,7 +257,13 @@ class Operations:
     def create(self, request: Request) -> bytes:
         flags, mode, umask, _ = wire.CREATE_IN.unpack_from(request.body)
         try:
-            message = self._make(request, request.name(wire.CREATE_IN.size), mode, umask)
+            message = self._make(
+                request,
+                request.name(wire.CREATE_IN.size),
+                mode,
+                umask,
+                process(request.tid) if self._commits_at_close else None,
+            )
         except AlreadyExists:
             if flags & O_EXCL:
                 raise
@@ -278,6 +296,9 @@ class Operations:
         target = self._directories[ino]
         if isinstance(target, Queue):
             self._deaths_first(target)
+        if self._unfinished:
+            unfinished = self._unfinished_in(request.ino, Name(name), request)
+            self._closing.publish(unfinished, request.tid)
         renaming.rename(
             self._tree,
             self._directories[request.ino],
@@ -293,6 +314,8 @@ class Operations:
 
     def link(self, request: Request) -> bytes:
         (ino,) = wire.LINK_IN.unpack_from(request.body)
+        if self._unfinished:
+            self._closing.publish(self._unfinished.get(ino), request.tid)
         message = self._tree.link(
             self._existing(ino, request),
             self._directories[request.ino],
@@ -397,7 +420,17 @@ class Operations:
             self._bypassing[ino] -= 1
             if not self._bypassing[ino]:
                 del self._bypassing[ino]
-        self._tree.close(self._messages[ino])
+        message = self._messages[ino]
+        if self._unfinished and message.opens == 1:
+            self._closing.released(message)
+        self._tree.close(message)
+        return b""
+
+    def flush(self, request: Request) -> bytes:
+        if not self._commits_at_close:
+            return self._unsupported(request)
+        if self._unfinished:
+            self._closing.flushed(request.ino, request.tid)
         return b""
 
     # Attributes
@@ -523,10 +556,14 @@ class Operations:
             inode.refresh()
         return inode
 
-    def _make(self, request: Request, name: Name, mode: int, umask: int) -> Message:
+    def _make(
+        self, request: Request, name: Name, mode: int, umask: int, creator: Tid | None = None
+    ) -> Message:
         directory = self._directories[request.ino]
         mode = _masked(directory, mode, umask)
-        return self._tree.create(directory, name, mode, request.uid, request.gid, clock_ns())
+        return self._tree.create(
+            directory, name, mode, request.uid, request.gid, clock_ns(), creator
+        )
 
     def _hand_over(self, queue: Queue, value: bytes, request: Request) -> None:
         """Make a queue another process's, by its id as the caller knows it."""
@@ -585,6 +622,13 @@ class Operations:
             self._bypassing[message.ino] = self._bypassing.get(message.ino, 0) + 1
         self._tree.open(message)
         how = wire.FOPEN_DIRECT_IO if bypass else wire.FOPEN_KEEP_CACHE
+        if (
+            self._commits_at_close
+            and message.ino not in self._unfinished
+            and flags & O_ACCMODE != O_RDWR
+        ):
+            # Of what is written through a mapping, which takes O_RDWR, flushing is what tells us.
+            how |= wire.FOPEN_NOFLUSH
         return wire.OPEN_OUT.pack(writes_past, how, 0)
 
     def _store(self, message: Message) -> None:
@@ -600,6 +644,19 @@ class Operations:
         now_ns = message.atime_ns if self._noatime else clock_ns()
         with contextlib.suppress(OSError):  # then it asks
             self._connection.store(ino, message.read(0, size, now_ns))
+
+    def _unfinished_in(self, ino: Ino, name: Name, request: Request) -> Unfinished | None:
+        """Return the unfinished message called *name*, if the caller is making it."""
+        return self._tree.unfinished.find(self._directories[ino], name, request.tid)
+
+    def _committed(self, message: Message) -> None:
+        """Tell the kernel that a message has arrived, and has other names by now, or none."""
+        if message.links != 1:
+            self._invalidate_attributes(message)
+
+    def _discarded(self, unfinished: Unfinished) -> None:
+        """Tell the kernel that an unfinished message is gone."""
+        self._popped(unfinished.queue.ino, unfinished.dentry.name, unfinished.message)
 
     def _deaths_first(self, queue: Queue) -> None:
         """Let a queue vanish whose owner is dead."""

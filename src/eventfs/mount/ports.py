@@ -106,7 +106,7 @@ class Ports:
         self._last += 1
         self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
         port.holds += 1
-        how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
+        how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM | wire.FOPEN_NOFLUSH
         return wire.OPEN_OUT.pack(self._last, how, 0)
 
     def read(self, fh: Handle, request: Request) -> bytes:

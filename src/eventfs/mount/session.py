@@ -36,7 +36,7 @@ ROOT_MODE = Mode(0o1777)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 #: What allow_root lets all users do: the kernel does it for them, or they have what they use open.
-_FOR_ALL = ("forget", "read", "write", "release", "readdir", "releasedir")
+_FOR_ALL = ("forget", "read", "write", "flush", "release", "readdir", "releasedir")
 
 #: How long the notifier may take to end after the last request, in seconds.
 _JOIN_S = 1
@@ -48,7 +48,8 @@ class Plan:
 
     `options` are those of mount.fuse3(8). `read_settings` returns the limits, and is called again
     on SIGHUP; it raises ValueError with a message where they can't be had. The daemon polls for
-    `spin_ns` nanoseconds before it sleeps.
+    `spin_ns` nanoseconds before it sleeps. With `commits_at_close` a message joins its queue when
+    its creator closes it, else when it is made.
     """
 
     mountpoint: Path
@@ -56,6 +57,7 @@ class Plan:
     options: AbstractSet[str] = field(default_factory=frozenset)
     root_mode: Mode = ROOT_MODE
     spin_ns: int = SPIN_NS
+    commits_at_close: bool = False
     trace: bool = False
 
 
@@ -90,7 +92,14 @@ def serve(plan: Plan, ready: Callable[[], None]) -> None:
         ready()
         notifier = Notifier(mount.connection)
         noatime = "noatime" in plan.options
-        operations = Operations(tree, owners, notifier, mount.connection, noatime=noatime)
+        operations = Operations(
+            tree,
+            owners,
+            notifier,
+            mount.connection,
+            noatime=noatime,
+            commits_at_close=plan.commits_at_close,
+        )
         handlers = operations.handlers
         for opcode, handler in enumerate(handlers):
             kind = wire.kind(opcode)

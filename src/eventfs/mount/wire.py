@@ -141,6 +141,8 @@ FATTR_ATIME_NOW, FATTR_MTIME_NOW = 128, 256
 
 # The flags of OPEN_OUT.
 FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_NONSEEKABLE, FOPEN_STREAM = 1, 2, 4, 16
+#: Kernels before 5.16 don't know it.
+FOPEN_NOFLUSH = 32
 
 #: A read that is a system call has a lock owner; that of a page hasn't.
 READ_LOCKOWNER = 2

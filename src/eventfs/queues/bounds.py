@@ -99,7 +99,7 @@ class Bounds:
                 len(queue.loans) + messages <= self.max_messages and count_bytes <= self.max_bytes
             )
         return (
-            len(queue) + messages <= self.max_messages
+            queue.places + messages <= self.max_messages
             and self.count_bytes + count_bytes <= self.max_bytes
         )
 
@@ -114,14 +114,14 @@ class Bounds:
         if self.ages is not None:
             self.ages.note(dentry.sequence, self._timers.now_ns())
             self._set_timer(queue)
-        self._measure(queue, dentry)
+        self.measure(queue, dentry)
 
     def returned(self, queue: Queue, dentry: Arrival) -> None:
         """Note what has come back, as old as it is."""
         if self.ages is not None:
             # It may have expired meanwhile.
             self._timers.set(queue, self._timers.now_ns())
-        self._measure(queue, dentry)
+        self.measure(queue, dentry)
 
     def left(self, queue: Queue, dentry: Arrival) -> None:
         """Note what leaves the queue, before it does."""
@@ -137,11 +137,12 @@ class Bounds:
         """Put the queue's attributes in force, for what is there too."""
         max_bytes = xattrs.rule(queue, xattrs.MAX_BYTES) or UNLIMITED
         if max_bytes != self.max_bytes:
-            for dentry in queue.arrivals():
+            dentries = [*queue.arrivals(), *(queue.unfinished or {}).values()]
+            for dentry in dentries:
                 self.left(queue, dentry)
             self.max_bytes = max_bytes
-            for dentry in queue.arrivals():
-                self._measure(queue, dentry)
+            for dentry in dentries:
+                self.measure(queue, dentry)
         self.max_messages = xattrs.rule(queue, xattrs.MAX_MESSAGES) or UNLIMITED
         self.drops_oldest = bool(xattrs.rule(queue, xattrs.OVERFLOW))
         ttl_ns = xattrs.rule(queue, xattrs.TTL)
@@ -191,7 +192,8 @@ class Bounds:
     def _is_over(self, queue: Queue) -> bool:
         return len(queue) > self.max_messages or self.count_bytes > self.max_bytes
 
-    def _measure(self, queue: Queue, dentry: Arrival) -> None:
+    def measure(self, queue: Queue, dentry: Arrival) -> None:
+        """Count a message's bytes, of an unfinished one too."""
         if self.max_bytes < UNLIMITED:
             inode = looked_at(dentry.inode)
             self.count_bytes += content_size(inode)

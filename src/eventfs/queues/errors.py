@@ -13,6 +13,10 @@ class AlreadyExists(Refused):
     """The name is taken."""
 
 
+class NameTaken(Refused):
+    """An unfinished message has the name, which the caller doesn't see."""
+
+
 class NotPermitted(Refused):
     """The rules allow it to nobody, or not to this caller."""
 

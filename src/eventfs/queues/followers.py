@@ -107,7 +107,7 @@ class Followers:
         if isinstance(inode, Packet) or inode.links:
             ledger.inodes += 1
         inode.links += 1
-        if name and queue.find(name) is not None:
+        if name and queue.is_taken(name):
             name = queue.free_name(number)
         queue.append(Dentry(name, inode, number, payer), now_ns)
         self._places.changed(queue)

@@ -135,7 +135,7 @@ class Leases:
             self._give_up(loan, message, now_ns)
             return
         name = name or loan.home.name
-        if source.find(name) is not None:
+        if source.is_taken(name):
             name = source.free_name(loan.home.sequence)
         payer = loan.home.payer
         payer.charge_files(1)
@@ -153,7 +153,7 @@ class Leases:
         number = Sequence(self._places.next_number())
         name = loan.home.name
         if queue.keeps:
-            if queue.find(name) is not None:
+            if queue.is_taken(name):
                 name = queue.free_name(number)
             payer = loan.home.payer
             payer.charge_files(1)

@@ -225,7 +225,7 @@ def _fits(  # noqa: PLR0913  # what is to come
 
 def _has_names(queue: Queue, payer: Payer, files: int, count_bytes: int) -> bool:
     return (
-        len(queue) + files <= queue.payer.max_files_per_dir
+        queue.places + files <= queue.payer.max_files_per_dir
         and (queue.bounds is None or queue.bounds.has_room(queue, files, count_bytes))
         and payer.user.files + files <= payer.user.limits.max_files
         and payer.group.files + files <= payer.group.limits.max_files

@@ -143,7 +143,7 @@ class Queue(Directory[Message | Packet]):
     __slots__ = (
         *("bounds", "dead_from", "dead_letter", "dropped", "ends", "expired", "followers", "lent"),
         *("loans", "name", "owner", "ports", "shown", "sightings", "sources", "told_stale"),
-        *("unpacker", "waiters"),
+        *("unfinished", "unpacker", "waiters"),
     )
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
@@ -190,6 +190,8 @@ class Queue(Directory[Message | Packet]):
         self.expired = 0
         #: Whether somebody remembers its attributes, to be told when a port changes its times.
         self.shown = False
+        #: What its creators haven't closed yet, by name, if there ever was any; see `unfinished`.
+        self.unfinished: dict[Name, Arrival] | None = None
 
     @property
     def vanished(self) -> bool:
@@ -206,11 +208,24 @@ class Queue(Directory[Message | Packet]):
         """Whether it keeps what arrives; else it only passes it on to its followers."""
         return self.xattrs is None or self.xattrs.get(KEEP) != b"no"
 
+    @property
+    def places(self) -> int:
+        """How many names count for limits: messages, and those that are still unfinished."""
+        return self._count + len(self.unfinished) if self.unfinished else self._count
+
     def has_room(self, count_bytes: int) -> bool:
         """Tell whether a message of so many bytes may come, as far as the queue is concerned."""
-        return self._count < self.payer.max_files_per_dir and (
+        return self.places < self.payer.max_files_per_dir and (
             self.bounds is None or self.bounds.has_room(self, 1, count_bytes)
         )
+
+    def is_unfinished(self, name: Name) -> bool:
+        """Tell whether an unfinished message, which `find` doesn't find, has taken *name*."""
+        return self.unfinished is not None and name in self.unfinished
+
+    def is_taken(self, name: Name) -> bool:
+        """Tell whether anything has taken *name*."""
+        return self.is_unfinished(name) or self.find(name) is not None
 
     def find(self, name: Name) -> Arrival | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
@@ -358,7 +373,7 @@ class Queue(Directory[Message | Packet]):
 
     def _find_packet(self, name: Name) -> Arrival | None:
         number = port_number(name)
-        if number is None:
+        if number is None or self.is_unfinished(name):
             return None
         index = bisect_left(self._arrivals, number, lo=self._first, key=_sequence_of)
         if index == len(self._arrivals):
@@ -379,7 +394,7 @@ class Queue(Directory[Message | Packet]):
     def free_name(self, number: int) -> Name:
         """Return a port's name for what arrived with this number; another where it is taken."""
         name = port_name(number)
-        while name in self._dentries:
+        while name in self._dentries or self.is_unfinished(name):
             name = Name(name + b"+")
         return name
 

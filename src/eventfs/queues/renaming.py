@@ -5,6 +5,7 @@ from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
     LimitReached,
+    NameTaken,
     NotFound,
     NotPermitted,
 )
@@ -31,7 +32,8 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
 
     In its queue it keeps its place in the order, and the name's charge stays whose it was. In
     another queue it arrives as any message does, and the name is charged to who moved it. What is
-    called *new_name* there is replaced, if *replaces* allows it (AlreadyExists).
+    called *new_name* there is replaced, if *replaces* allows it (AlreadyExists) and it isn't
+    unfinished (NameTaken).
 
     Into a queue with a lease a message goes on loan, and back where it came from it returns: see
     `leases`.
@@ -46,6 +48,8 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
     message = dentry.inode
     assert isinstance(message, Message)
     new_directory = _usable(new_directory, new_name)
+    if new_directory.is_unfinished(new_name):
+        raise NameTaken
     replaced = new_directory.find(new_name)
     if replaced is not None:
         if not replaces:

@@ -13,6 +13,7 @@ from eventfs.queues.errors import (
     IsADirectory,
     LimitReached,
     LinkUnchangeable,
+    NameTaken,
     NoDefaultAcl,
     NotADirectory,
     NotEmpty,
@@ -50,6 +51,7 @@ from eventfs.queues.queue import (
 )
 from eventfs.queues.sightings import Threads, Watch
 from eventfs.queues.timers import Timers
+from eventfs.queues.unfinished import UnfinishedMessages
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
@@ -123,6 +125,7 @@ class Tree:
         self.timers = Timers(monotonic_ns)
         self.leases = Leases(self, self.timers)
         self.threads = threads
+        self.unfinished = UnfinishedMessages(self)
         #: What the kernel is to be told of.
         self.changes: list[Change] = []
         self._measured: Measured = {}
@@ -224,7 +227,7 @@ class Tree:
         queue = self._found(directory, name)
         if not isinstance(queue, Queue):
             raise NotADirectory
-        if len(queue):
+        if queue.places:
             raise NotEmpty
         return self._vanish(queue, now_ns)
 
@@ -259,12 +262,20 @@ class Tree:
     # Messages
 
     def create(  # noqa: PLR0913  # the caller and the place, as mknod(2) has them
-        self, directory: Root | Queue, name: Name, mode: Mode, uid: Uid, gid: Gid, now_ns: int
+        self,
+        directory: Root | Queue,
+        name: Name,
+        mode: Mode,
+        uid: Uid,
+        gid: Gid,
+        now_ns: int,
+        creator: Tid | None = None,
     ) -> Message:
-        """Make an empty message at the tail.
+        """Make an empty message at the tail; an unfinished one of the process *creator*, if given.
 
         Refused with NotPermitted in the root, for a reserved name, and where *mode* isn't a regular
-        file's; AlreadyExists, NameTooLong, NotFound where the queue has vanished.
+        file's; AlreadyExists, or NameTaken by an unfinished one; NameTooLong, NotFound where the
+        queue has vanished.
         """
         queue = self._queue_for(directory, name)
         if not S_ISREG(mode):
@@ -272,7 +283,8 @@ class Tree:
         lists = None
         if queue.xattrs:
             mode, lists = _inherited(queue, mode, is_queue=False)
-        keeps = queue.keeps
+        # Unfinished it has its place also in a topic.
+        keeps = queue.keeps or creator is not None
         if keeps:
             payer = self._pay_name(queue, 0, uid, gid)
         else:
@@ -280,18 +292,17 @@ class Tree:
             payer = self.ledger.payer(uid, gid)
         inode_payer = self.ledger.payer(uid, queue.gid) if queue.mode & S_ISGID else payer
         if lists:
-            try:
-                self._pay_xattrs(inode_payer, lists)
-            except Refused:
-                if keeps:
-                    payer.refund_file()
-                raise
+            self._pay_lists(inode_payer, lists, payer if keeps else None)
         mode = Mode(S_IFREG | S_IMODE(mode))
         mode = self._modes.setdefault(mode, mode)
         ino = self._last = self._last + 1
         message = Message(Ino(ino), mode, inode_payer, now_ns)
         self._add(message)
         message.xattrs = lists
+        if creator is not None:
+            message.links = 1
+            self.unfinished.add(queue, Dentry(name, message, Sequence(ino), payer), creator)
+            return message
         if keeps:
             message.links = 1
             queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
@@ -313,12 +324,12 @@ class Tree:
         """Give a message one more name, at the tail of a queue.
 
         Refused as `create` is, with NotPermitted for what is no message, and with NotFound for one
-        that has no name any more.
+        that has no name any more, or is unfinished.
         """
         queue = self._queue_for(directory, name)
         if not isinstance(inode, Message):
             raise NotPermitted
-        if not inode.links:
+        if not inode.links or (self.unfinished.by_ino and inode.ino in self.unfinished.by_ino):
             raise NotFound
         number = Sequence(self.next_number())
         if queue.keeps:
@@ -361,7 +372,7 @@ class Tree:
         else:
             found = directory.find(name)
             if found is None:
-                raise NotFound
+                return name, self.unfinished.unlink(directory, name, tid, now_ns)
             dentry = found
             message = dentry.inode
             assert isinstance(message, Message)
@@ -746,6 +757,8 @@ class Tree:
         self._check_free(directory, name)
         if not isinstance(directory, Queue) or name in RESERVED:
             raise NotPermitted
+        if directory.unfinished and name in directory.unfinished:
+            raise NameTaken
         return directory
 
     def _pay_name(self, queue: Queue, count_bytes: int, uid: Uid, gid: Gid) -> Payer:
@@ -767,6 +780,15 @@ class Tree:
         self.ledger.check_stored(count)
         payer.pay_bytes(count)
         self.ledger.stored_bytes += count
+
+    def _pay_lists(self, payer: Payer, lists: dict[bytes, bytes], name_payer: Payer | None) -> None:
+        """Charge a message's inherited lists; refused, *name_payer* gets the name's charge back."""
+        try:
+            self._pay_xattrs(payer, lists)
+        except Refused:
+            if name_payer is not None:
+                name_payer.refund_file()
+            raise
 
     def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
         """See `leases.Places`."""
@@ -830,6 +852,8 @@ class Tree:
                 self.leases.give_back(dentry, now_ns)
             else:
                 self.remove(queue, dentry, now_ns)
+        if queue.unfinished:
+            held += self.unfinished.vanish(queue, now_ns)
         for inode in (*views, queue):
             inode.links = 0
             self._free_unused(inode)
