@@ -9,12 +9,14 @@
 b'hello'
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from eventfs.client.errors import (
     AccessDenied,
     CastIncomplete,
     DaemonDied,
+    LeaseExpired,
     MessageTooLarge,
     NoSuchQueue,
     NotEventfs,
@@ -30,13 +32,16 @@ from eventfs.client.stat import QueueStat
 
 if TYPE_CHECKING:
     from eventfs.client.aio import AsyncQueue
+    from eventfs.client.claiming import ClaimedMessage
     from eventfs.client.queue import Queue
 
 __all__ = [
     "AccessDenied",
     "AsyncQueue",
     "CastIncomplete",
+    "ClaimedMessage",
     "DaemonDied",
+    "LeaseExpired",
     "Message",
     "MessageTooLarge",
     "NoSuchQueue",
@@ -52,14 +57,12 @@ __all__ = [
 ]
 
 
+#: Which module has what takes time to load: asyncio takes 30 ms.
+_LOADED_LATER = {"AsyncQueue": "aio", "ClaimedMessage": "claiming", "Queue": "queue"}
+
+
 def __getattr__(name: str) -> object:
-    """Load what takes time to load when somebody asks for it (PEP 562): asyncio takes 30 ms."""
-    if name == "AsyncQueue":
-        from eventfs.client.aio import AsyncQueue  # noqa: PLC0415  # as said above
-
-        return AsyncQueue
-    if name == "Queue":
-        from eventfs.client.queue import Queue  # noqa: PLC0415
-
-        return Queue
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load what takes time to load when somebody asks for it (PEP 562)."""
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"eventfs.client.{_LOADED_LATER[name]}"), name)

@@ -4,12 +4,13 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from eventfs.client import casting
 from eventfs.client.base import BaseQueue
+from eventfs.client.claiming import ClaimedMessage
 from eventfs.client.deadline import Deadline
 from eventfs.client.errors import QueueEmpty
 from eventfs.client.message import Content, Message
@@ -42,7 +43,7 @@ class AsyncQueue(BaseQueue):
         super().__init__(path)
 
     def close(self) -> None:
-        """Close what is open of the queue; who waits on this object is told."""
+        """Close it as `Queue` does; who waits on this object is told."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -96,11 +97,22 @@ class AsyncQueue(BaseQueue):
                 return
             yield message
 
+    @asynccontextmanager
+    async def claim(
+        self, timeout: float | None = None, *, lease: float | None = None
+    ) -> AsyncIterator[ClaimedMessage]:
+        """See `Queue.claim`; this is for `async with`, and gives back when it is cancelled."""
+        deadline = Deadline(timeout)
+        with self._claiming(lease) as claim:
+            while (message := claim.take()) is None:
+                await self._wait(deadline)
+            yield message
+
     async def wait_empty(self, timeout: float | None = None) -> None:
         """See `Queue.wait_empty`."""
         deadline = Deadline(timeout)
         for pause_s in pauses():
-            count = len(self)
+            count = self._unfinished()
             if not count:
                 return
             if deadline.is_past():

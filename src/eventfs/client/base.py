@@ -8,6 +8,7 @@ from typing import Self
 
 from eventfs.client import classic, directory, lines, making, staging
 from eventfs.client import content as contents
+from eventfs.client.claiming import Claim, LeaseQueues, Source
 from eventfs.client.errors import (
     MessageTooLarge,
     NoSuchQueue,
@@ -19,7 +20,7 @@ from eventfs.client.errors import (
 from eventfs.client.handles import CHEAP_READ_BYTES, CLOSED, MAX_READ_BYTES, Handles
 from eventfs.client.message import Content, Message
 from eventfs.client.names import fresh_name
-from eventfs.client.stat import FOLLOW, MESSAGES, QueueStat, stat_of
+from eventfs.client.stat import FOLLOW, LENT, MESSAGES, QueueStat, count, stat_of
 
 #: A buffer that was too small grows by this factor, since each try costs a request; and shrinks by
 #: it again when it was too large.
@@ -28,6 +29,15 @@ _GROWTH = 4
 
 class BaseQueue(Handles):
     """A queue that is open, and can be asked for all that needs no waiting."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._lease_queues = LeaseQueues()
+        super().__init__(path)
+
+    def close(self) -> None:
+        """Give back what is claimed, and close what is open; the queue itself stays."""
+        self._lease_queues.close()
+        super().close()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -44,6 +54,13 @@ class BaseQueue(Handles):
         exist_ok: bool = False,
         owner: int | None = None,
         topic: bool = False,
+        max_messages: int | None = None,
+        max_bytes: int | None = None,
+        overflow: str | None = None,
+        ttl: float | None = None,
+        max_attempts: int | None = None,
+        dead_letter: "BaseQueue | str | None" = None,
+        lease: float | None = None,
     ) -> Self:
         """Make a queue and open it.
 
@@ -52,11 +69,27 @@ class BaseQueue(Handles):
         nothing and only passes on to its followers. With *exist_ok* one that is there already is
         opened as it is.
 
+        It has room for *max_messages*, and for *max_bytes* of all messages together. Where it is
+        full, *overflow* "reject" refuses more (QueueFull) and "drop-oldest" makes room. After *ttl*
+        seconds a message is removed. A message that was claimed *max_attempts* times in vain goes
+        to the queue *dead_letter* of the same mount, or is dropped. With a *lease* it is a queue to
+        move messages into by hand, as `claim` does: they return after so many seconds, or with inf
+        at its end. None leaves each as it is without.
+
         Raises QueueExists, NotEventfs, AccessDenied, QueueFull (by the limit of queues),
-        DaemonDied, and NoSuchQueue where there isn't even the directory that it is to be in.
-        Nothing is left behind then.
+        DaemonDied, NoSuchQueue where there isn't even the directory that it is to be in or there is
+        no *dead_letter*, and QueueError for what can't be. Nothing is left behind then.
         """
         name = os.fspath(path)
+        options = {
+            "max_messages": max_messages,
+            "max_bytes": max_bytes,
+            "overflow": overflow,
+            "ttl": ttl,
+            "max_attempts": max_attempts,
+            "dead_letter": None if dead_letter is None else _name_of(dead_letter),
+            "lease": lease,
+        }
         while True:
             try:
                 making.make(name, mode)
@@ -73,7 +106,9 @@ class BaseQueue(Handles):
             with making.undone_on_failure(name):
                 queue = cls(name)
                 try:
-                    making.set_attributes(name, sticky=sticky, owner=owner, topic=topic)
+                    making.set_attributes(
+                        name, sticky=sticky, owner=owner, topic=topic, options=options
+                    )
                 except BaseException:
                     queue.close()
                     raise
@@ -102,7 +137,14 @@ class BaseQueue(Handles):
     def __len__(self) -> int:
         """Return how many messages there are."""
         with translated(self._path), directory.readable(self._directory) as handle:
-            return int(directory.attribute(handle, MESSAGES) or 0)
+            return count(handle, MESSAGES)
+
+    def _unfinished(self) -> int:
+        """Return how many messages there are or may come back."""
+        with translated(self._path), directory.readable(self._directory) as handle:
+            # Twice, since one may be claimed, or come back, between two questions.
+            before, here, after = (count(handle, name) for name in (LENT, MESSAGES, LENT))
+            return here + max(before, after)
 
     def stat(self) -> QueueStat:
         """Return all that the queue tells about itself; it takes the right to read it."""
@@ -118,15 +160,7 @@ class BaseQueue(Handles):
         (AccessDenied). Raises NoSuchQueue where one isn't there, and QueueError where a message
         would come back to where it has been.
         """
-        names = [
-            os.path.basename(os.path.realpath(source._absolute_path))
-            if isinstance(source, BaseQueue)
-            else source
-            for source in sources
-        ]
-        for name in names:
-            if not name or "/" in name:
-                raise ValueError(f"{name!r} is no name of a queue")
+        names = [_name_of(source) for source in sources]
         value = os.fsencode("/".join(names))
         with translated(self._path), directory.readable(self._directory) as handle:
             try:
@@ -249,6 +283,11 @@ class BaseQueue(Handles):
 
     # Taking
 
+    def _claiming(self, lease_s: float | None) -> Claim:
+        """Return what takes a message on loan, for the body of a `with` statement."""
+        source = Source(self._directory, self._path, self._absolute_path)
+        return Claim(source, self._lease_queues, lease_s)
+
     def _take(self) -> Message | None:
         """Take the oldest message through the port; None where there is none."""
         if self._pipe == CLOSED:
@@ -296,6 +335,15 @@ class BaseQueue(Handles):
                 message = self._take_details()
                 return message and [message.content]
             self._read_lines_bytes = size * _GROWTH
+
+
+def _name_of(queue: BaseQueue | str) -> str:
+    """Return a queue's name in its mount (ValueError)."""
+    if isinstance(queue, BaseQueue):
+        return os.path.basename(os.path.realpath(queue._absolute_path))
+    if not queue or "/" in queue:
+        raise ValueError(f"{queue!r} is no name of a queue")
+    return queue
 
 
 def _next_size(size: int, content: bytes) -> int:

@@ -13,7 +13,7 @@ from eventfs.client.message import Message
 _READ_BYTES = 1 << 20
 
 #: Somebody else was faster. The second: so much faster that the kernel has given up looking.
-_GONE = (errno.ENOENT, errno.ESTALE)
+GONE = (errno.ENOENT, errno.ESTALE)
 
 
 def put_empty(directory: int, name: str) -> None:
@@ -31,7 +31,7 @@ def take_oldest(directory: int) -> Message | None:
         try:
             os.unlink(HEAD, dir_fd=directory)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise
             continue
         return message
@@ -40,23 +40,28 @@ def take_oldest(directory: int) -> Message | None:
 
 def look_at_oldest(directory: int) -> Message | None:
     """Read the oldest message, and leave it there; None where there is none."""
-    while True:
-        try:
-            name = os.readlink(HEAD, dir_fd=directory)
-        except OSError as error:
-            if error.errno not in _GONE or has_vanished(directory):
-                raise
-            return None
+    while (name := oldest_name(directory)) is not None:
         try:
             # The link itself is opened, since eventfs remembers who came by it. The name may lead
             # elsewhere by now; inode numbers are never used twice, so they tell.
             message = _read(directory, HEAD, name)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise
             continue
         if message is not None:
             return message
+    return None
+
+
+def oldest_name(directory: int) -> str | None:
+    """Return the oldest message's name; None where there is none."""
+    try:
+        return os.readlink(HEAD, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in GONE or has_vanished(directory):
+            raise
+        return None
 
 
 def look_at(directory: int, name: str) -> Message | None:
@@ -64,7 +69,7 @@ def look_at(directory: int, name: str) -> Message | None:
     try:
         return _read(directory, name, name)
     except OSError as error:
-        if error.errno not in _GONE:
+        if error.errno not in GONE:
             raise
         return None
 

@@ -66,6 +66,13 @@ class QueueNotEmpty(QueueError, TimeoutError):
     """The messages weren't taken in time."""
 
 
+class LeaseExpired(QueueError):
+    """A claimed message has been returned to its queue before the work was done, or with it gone.
+
+    Its time was over. Another may have it by now.
+    """
+
+
 class CastIncomplete(QueueError):
     """Some queues didn't get the message: `errors` has one for each of them. The others got it."""
 

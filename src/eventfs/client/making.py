@@ -2,10 +2,10 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from eventfs.client import directory
+from eventfs.client import directory, rules
 from eventfs.client.errors import AccessDenied, NoSuchQueue, QueueError, translated
 from eventfs.client.stat import KEEP, OWNER, STICKY
 
@@ -29,18 +29,27 @@ def undone_on_failure(path: str) -> Iterator[None]:
     """Remove the directory again if what is done with it fails."""
     try:
         yield
-    except NoSuchQueue:
-        # Somebody else has; what is there by now would be another.
-        raise
-    except BaseException:
-        with suppress(OSError):
-            os.rmdir(path)
+    except BaseException as error:
+        # If somebody else has, what is there by now would be another.
+        if not (isinstance(error, NoSuchQueue) and error.queue == path):
+            with suppress(OSError):
+                os.rmdir(path)
         raise
 
 
-def set_attributes(path: str, *, sticky: bool, owner: int | None, topic: bool) -> None:
+def set_attributes(
+    path: str,
+    *,
+    sticky: bool,
+    owner: int | None,
+    topic: bool,
+    options: Mapping[str, rules.Value | None],
+) -> None:
     """Make a new queue what it is to be; the owner last, who may be dead already."""
     with translated(path, NoSuchQueue):
+        for name, value in options.items():
+            if value is not None:
+                rules.set_rule(path, path, name, value)
         if topic:
             os.setxattr(path, KEEP, b"no")
         if sticky:

@@ -3,9 +3,11 @@
 import select
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from eventfs.client import casting
 from eventfs.client.base import BaseQueue
+from eventfs.client.claiming import ClaimedMessage
 from eventfs.client.deadline import Deadline
 from eventfs.client.errors import QueueEmpty
 from eventfs.client.message import Content, Message
@@ -109,15 +111,56 @@ class Queue(BaseQueue):
                 return
             yield message
 
+    @contextmanager
+    def claim(
+        self, timeout: float | None = None, *, lease: float | None = None
+    ) -> Iterator[ClaimedMessage]:
+        """Take the oldest message on loan, for the body of a `with` statement.
+
+        Wait as `receive` does. At the end of the body the message is done. If the body raises, it
+        is given back at once, to its old place in the queue; so it is when this process dies,
+        however it dies, or closes this object. Until then nobody else gets it. With a *lease* that
+        is also over after so many seconds, counted from here or from the last `touch`: against a
+        worker that hangs.
+
+        Who claimed it is to have done the work by then: what was done is done again. LeaseExpired
+        is raised at the body's end if the message was given back meanwhile.
+
+        It is moved into a queue of this process's own beside this one, which the root's mode must
+        allow, and which counts as one of the user's queues, as the message does as one of the
+        user's. A forked child that leaves the body leaves the message to its parent.
+
+        >>> with Queue.create(root / "errands") as queue:
+        ...     queue.send(b"to the bank")
+        ...     try:
+        ...         with queue.claim() as message:
+        ...             raise RuntimeError("it is closed")
+        ...     except RuntimeError:
+        ...         len(queue)
+        ...     with queue.claim() as message:
+        ...         message.content, message.attempts
+        ...     len(queue)
+        1
+        (b'to the bank', 1)
+        0
+        """
+        deadline = Deadline(timeout)
+        with self._claiming(lease) as claim:
+            while (message := claim.take()) is None:
+                self._wait(deadline)
+            yield message
+
     def wait_empty(self, timeout: float | None = None) -> None:
         """Wait until all messages have been taken; raise QueueNotEmpty if they weren't in time.
+
+        What is claimed isn't taken until it is done: it may come back.
 
         Nothing tells of it, so this looks again and again: after a millisecond at first, after 50
         in the end.
         """
         deadline = Deadline(timeout)
         for pause_s in pauses():
-            count = len(self)
+            count = self._unfinished()
             if not count:
                 return
             if deadline.is_past():

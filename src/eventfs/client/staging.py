@@ -1,18 +1,24 @@
 """Where a message is written before anybody sees it: a queue of the sender's own, beside others.
 
-A process has one for each mount, made when it is first needed. eventfs removes it, with whatever is
-half written, when the process dies. (That's later than one might think if the process becomes
-another program by exec, and never too early.)
+A process has one for each mount, made when it is first needed. It vanishes with the process, and so
+does whatever is half written.
 """
 
-import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from eventfs.client.errors import AccessDenied, QueueError, translated
+from eventfs.client import beside
+from eventfs.client.errors import translated
 from eventfs.client.names import fresh_name
+
+_STAGING = beside.Purpose(
+    name="staging",
+    who="sender",
+    reason="for a message that large",
+    instead="send less at once",
+)
 
 
 class _Places:
@@ -79,19 +85,8 @@ def room_beside(directory: int, queue: str) -> Iterator[Room]:
 
     QueueError with EXDEV where only that queue is to be seen, and not what is beside it.
     """
-    # By the kernel's `..`: the path may lead through links, or be the queue's mountpoint.
-    with translated(queue):
-        parent = os.open("..", os.O_PATH | os.O_DIRECTORY, dir_fd=directory)
-    try:
+    with beside.parent_of(directory, queue, _STAGING) as (parent, device):
         with translated(queue):
-            device = os.stat(parent).st_dev
-            if device != os.stat(directory).st_dev:
-                raise QueueError(
-                    errno.EXDEV,
-                    "no queue of the sender's own can be made beside it, for a message that large",
-                    queue,
-                    "send less at once, or where all of the mount can be seen",
-                )
             path, file = _created(parent, device, queue)
         try:
             yield Room(parent, path, file, queue)
@@ -101,8 +96,6 @@ def room_beside(directory: int, queue: str) -> Iterator[Room]:
                 os.unlink(path, dir_fd=parent)
             with suppress(OSError):
                 os.close(file)
-    finally:
-        os.close(parent)
 
 
 def _created(parent: int, device: int, queue: str) -> tuple[str, int]:
@@ -128,17 +121,5 @@ def _place(parent: int, device: int, queue: str) -> str:
     """Return the name of our queue in the root of a mount; make it where there is none."""
     with _places.lock:
         if device not in _places.names:
-            # The dot hides it from people who list what is there.
-            name = f".staging-{fresh_name()}"
-            try:
-                os.mkdir(name, 0o700, dir_fd=parent)
-            except PermissionError as error:
-                raise AccessDenied(
-                    error.errno or errno.EPERM,
-                    "no queue of the sender's own may be made beside it, for a message that large",
-                    queue,
-                    "send less at once, or have the root's mode allow it; in a container eventfs"
-                    " must run in its parent pid namespace",
-                ) from error
-            _places.names[device] = name
+            _places.names[device] = beside.make(parent, queue, _STAGING)
         return _places.names[device]
