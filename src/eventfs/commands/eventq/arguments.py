@@ -59,6 +59,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         parser.exit()
     if asked.command is None:
         parser.error("what is to be done? COMMAND is missing")
+    if asked.command == "claim" and asked.exec is None:
+        parser.error(
+            "claim needs --exec COMMAND, since what is claimed is given back when it ends; to take"
+            " messages for good use recv"
+        )
     return asked
 
 
@@ -84,7 +89,8 @@ def _create(commands: _Commands) -> None:
     parser = _add(
         commands,
         "create",
-        "[--owner PID] [--sticky] [--mode MODE] [--topic]\n                     [--exist-ok] QUEUE",
+        "[--owner PID] [--sticky] [--mode MODE] [--topic]\n"
+        "                     [--exist-ok] [RULE...] QUEUE",
         "make a queue",
     )
     parser.add_argument("queue", metavar="QUEUE", help="its path, directly in the mount")
@@ -102,6 +108,34 @@ def _create(commands: _Commands) -> None:
     )
     parser.add_argument(
         "--exist-ok", action="store_true", help="leave it as it is where it exists already"
+    )
+    rules = parser.add_argument_group("rules")
+    rules.add_argument(
+        "--max-messages", type=_count, metavar="N", help="room for so many messages at most"
+    )
+    rules.add_argument(
+        "--max-bytes", type=_count, metavar="N", help="room for so many bytes of all together"
+    )
+    rules.add_argument(
+        "--overflow",
+        choices=["reject", "drop-oldest"],
+        help="what is done where it is full (reject)",
+    )
+    rules.add_argument(
+        "--ttl", type=_time, metavar="S", help="remove messages when they are S seconds old"
+    )
+    rules.add_argument(
+        "--max-attempts", type=_count, metavar="N", help="give up what was claimed N times in vain"
+    )
+    rules.add_argument(
+        "--dead-letter", metavar="QUEUE", help="the queue that gets what was given up"
+    )
+    rules.add_argument(
+        "--lease",
+        type=_time,
+        metavar="S",
+        help="hold on loan what mv brings from other queues: it returns after S seconds, which may"
+        " be inf, or with this queue's end",
     )
 
 
@@ -127,18 +161,45 @@ def _recv(commands: _Commands) -> None:
         "                   [--lines | -0 | --json | --exec COMMAND] QUEUE",
         "take messages, and wait for them",
     )
-    parser.add_argument("queue", metavar="QUEUE", help="the queue")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--count", type=_count, metavar="N", help="take so many messages (1)")
-    which.add_argument(
-        "--follow", action="store_true", help="take all, until the queue vanishes (7)"
-    )
-    parser.add_argument(
-        "--timeout", type=_seconds, metavar="S", help="wait S seconds for each; 0: don't wait"
-    )
+    _add_which(parser, "take")
     how = _add_formats(parser)
     how.add_argument(
         "--exec", metavar="COMMAND", help="give each message to this shell command instead"
+    )
+
+
+def _claim(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "claim",
+        "[--count N | --follow] [--timeout S] [--lease S]\n"
+        "                    [--keep-going] --exec COMMAND QUEUE",
+        "work on messages, which nobody loses",
+    )
+    _add_which(parser, "claim")
+    parser.add_argument(
+        "--lease",
+        type=_time,
+        metavar="S",
+        help="give a message back if the command isn't done with it after S seconds",
+    )
+    parser.add_argument(
+        "-k", "--keep-going", action="store_true", help="go on after a command that has failed"
+    )
+    parser.add_argument(
+        "--exec", metavar="COMMAND", help="the shell command that gets each message"
+    )
+
+
+def _add_which(parser: _Parser, take: str) -> None:
+    parser.add_argument("queue", metavar="QUEUE", help="the queue")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--count", type=_count, metavar="N", help=f"{take} so many messages (1)")
+    which.add_argument(
+        "--follow", action="store_true", help=f"{take} all, until the queue vanishes (7)"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="S", help="wait S seconds for each; 0: don't wait"
     )
 
 
@@ -225,6 +286,7 @@ _COMMANDS: dict[str, Callable[[_Commands], None]] = {
     "create": _create,
     "send": _send,
     "recv": _recv,
+    "claim": _claim,
     "peek": _peek,
     "cast": _cast,
     "ls": _ls,
@@ -244,7 +306,7 @@ def _pid(text: str) -> int:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of messages")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
 
 
@@ -266,3 +328,10 @@ def _seconds(text: str) -> float:
     if not seconds >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return min(seconds, _MOST_SECONDS)
+
+
+def _time(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError("0 seconds are no time")
+    return math.inf if seconds == _MOST_SECONDS else seconds

@@ -7,15 +7,18 @@ reader.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import PIPE_BUF, POLLIN, POLLOUT, poll
 from types import FrameType, TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
+from eventfs import Queue, QueueEmpty
 from eventfs.client.deadline import Deadline
 from eventfs.commands.eventq import output
 from eventfs.commands.eventq.outcome import Ended
+
+_Taken = TypeVar("_Taken")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -105,6 +108,20 @@ class Endings:
                 return
             if told:
                 self.check()
+
+    def next_of(
+        self, queue: Queue, take: Callable[[], _Taken], timeout_s: float | None
+    ) -> _Taken | None:
+        """Take a message by *take*, which doesn't wait; None if there was none in time."""
+        deadline = Deadline(timeout_s)
+        while True:
+            self.check()
+            try:
+                return take()
+            except QueueEmpty:
+                if deadline.is_past():
+                    return None
+                self.wait(queue.fileno(), POLLIN, deadline)
 
     def print(self, data: bytes) -> None:
         """Print all of it; raises Ended, and output.OutputFailed, if that can't be."""

@@ -28,6 +28,13 @@ def create(asked: Namespace) -> Status:
             exist_ok=asked.exist_ok,
             owner=owner,
             topic=asked.topic,
+            max_messages=asked.max_messages,
+            max_bytes=asked.max_bytes,
+            overflow=asked.overflow,
+            ttl=asked.ttl,
+            max_attempts=asked.max_attempts,
+            dead_letter=None if asked.dead_letter is None else Queue.open(asked.dead_letter),
+            lease=asked.lease,
         )
     except QueueError as error:
         if error.errno == errno.ESRCH:

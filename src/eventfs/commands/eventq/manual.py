@@ -18,7 +18,8 @@ exit status:
   8  the message is too large: it will never fit
   9  the daemon of the mount has died
   10 anything else
-  11 the command of recv --exec failed
+  11 the command of recv --exec or claim --exec failed
+  12 a lease ran out before the command of claim --exec was done
   130, 141  SIGINT and SIGPIPE, as a shell shows them: Ctrl-C, and `| head`
   What is wrong is told in one line on standard error; 1 says it all.
 
@@ -28,6 +29,7 @@ examples:
   seq 9 | eventq send --lines /run/events/jobs             a message a line
   eventq recv /run/events/jobs              wait for a message, and take it
   eventq recv --follow --exec 'sh -s' /run/events/jobs     each is a script
+  eventq claim --follow --exec 'sh -s' /run/events/jobs    none is lost in a crash
   eventq ls
 """
 
@@ -38,6 +40,8 @@ Make a queue. A queue vanishes with the process that it belongs to, and eventq i
 once: so it becomes that of the process that started eventq, which is the shell (or xargs, or
 sudo: then say whose it is to be with --owner).
 
+What RULEs it is to have is told below. Limits hold for this queue, beside those of its user.
+
 examples:
   eventq create /run/events/jobs              until this shell, or script, ends
   eventq create --owner $$ /run/events/jobs   the same, said aloud
@@ -45,6 +49,9 @@ examples:
   eventq create --sticky /run/events/log      until somebody removes it
   eventq create --mode 1733 /run/events/drop  all may send, only you may take
   eventq create --topic /run/events/news      keeps nothing, but has followers
+  eventq create --max-messages 1000 --overflow drop-oldest /run/events/last
+  eventq create --ttl 60 /run/events/now      nothing in it is older than a minute
+  eventq create --max-attempts 3 --dead-letter /run/events/failed /run/events/jobs
 """,
     "send": """\
 Append a message to a queue: standard input to its end, or each FILE. It is there as a whole or
@@ -82,6 +89,37 @@ examples:
   eventq recv --count 3 --timeout 10 --json /run/events/jobs
   eventq recv --follow --exec 'gzip >$(mktemp)' /run/events/jobs
 """,
+    "claim": """\
+Run a shell COMMAND for the oldest message, with the content on its standard input; wait for a
+message where there is none. The message is lent to eventq meanwhile: nobody else gets it. If the
+command succeeds, the message is done and gone. If it fails, or eventq ends in whatever way, be it
+SIGKILL, the message is given back to its old place in the queue, for the next who claims it. So
+each message is worked on until that succeeds, perhaps more than once.
+
+After a command that has failed claim stops, and the exit status is 11. With --keep-going it says
+so and goes on: with the same message, as it is the oldest. Queues with --max-attempts, and perhaps
+a --dead-letter, are made for that: what failed so often is put aside.
+
+A death is noticed in any case. A --lease is against commands that hang: after so many seconds the
+message is given back and others may work on it, though the command isn't ended. That is what
+timeout(1) is for. claim doesn't renew the lease, since only the command knows that it gets on. It
+can: EVENTQ_MESSAGE is the path of the message while it is lent, and to touch it lets the time begin
+anew. If the command is done too late the exit status is 12.
+
+With --timeout the exit status is 1 if less has come than --count says; with --follow, if nothing
+has.
+
+examples:
+  eventq claim --exec 'sh -s' /run/events/jobs
+  eventq claim --follow --keep-going --exec ./work /run/events/jobs
+  eventq claim --follow --timeout 0 --exec ./work /run/events/jobs    all there is
+  eventq claim --lease 60 --exec 'timeout 50 ./work' /run/events/jobs
+  eventq claim --lease 60 --exec 'for part in a b c; do
+      ./work $part; touch "$EVENTQ_MESSAGE"
+  done' /run/events/jobs
+  eventq claim --exec 'getfattr -n user.eventfs_attempts --only-values \\
+      "$EVENTQ_MESSAGE"' /run/events/jobs         how often it came back before
+""",
     "peek": """\
 Print the oldest message as it is, or all (each ends in a newline then, which is added where its
 content has none), and leave them where they are. The exit status is 1 where there is none.
@@ -102,16 +140,19 @@ examples:
 List the queues of a mount, or of all mounts in /proc/self/mounts whose type is fuse.eventfs and
 that you may enter.
 
-In a terminal it is a table. Otherwise each queue is a line of seven values with tabs between
+In a terminal it is a table. Otherwise each queue is a line of nine values with tabs between
 them: path, owner's process id, its command, number of messages, their bytes, seconds since the
-oldest was written, and `sticky`, `topic` or `sticky,topic`. What isn't there, or isn't yours to
-see, is a `-`; an owner that lives where you can't see it is a `?`. Characters that can't be shown
-are escapes such as \\n.
+oldest was written, flags, number of messages that are lent, and of those that it lost, dropped or
+expired. Flags have commas between them: `sticky`, `topic`, and `lease` for a queue that holds what
+is lent. What isn't there, or isn't yours to see, is a `-`; an owner that lives where you can't see
+it is a `?`. Characters that can't be shown are escapes such as \\n. A table has the last two only
+where a queue has any.
 
 examples:
   eventq ls
   eventq ls /run/events | awk -F'\\t' '$4 > 1000 {print $1}'
   eventq ls --json | jq 'select(.owner == null) | .queue'
+  eventq ls --all /run/events | grep 'lease'        who holds messages
 """,
     "stat": """\
 Tell all about a queue. In a terminal for people; otherwise each line is a name, a tab and a plain
@@ -137,8 +178,8 @@ examples:
   eventq watch --json /run/events/jobs | jq .event
 """,
     "wait": """\
-Wait until there is a message, and leave it there; or for the opposite. The exit status is 1 if
-that didn't happen in time.
+Wait until there is a message, and leave it there; or for the opposite, which is also that none is
+lent that may come back. The exit status is 1 if that didn't happen in time.
 
 examples:
   eventq wait /run/events/jobs && echo something to do

@@ -8,6 +8,7 @@ from eventfs import (
     AccessDenied,
     CastIncomplete,
     DaemonDied,
+    LeaseExpired,
     MessageTooLarge,
     NoSuchQueue,
     NotEventfs,
@@ -36,6 +37,7 @@ class Status(IntEnum):
     DIED = 9
     FAILED = 10
     COMMAND_FAILED = 11
+    TOO_LATE = 12
 
 
 #: The first that fits counts.
@@ -49,6 +51,7 @@ _STATUSES: tuple[tuple[type[QueueError], Status], ...] = (
     (NotEventfs, Status.NO_EVENTFS),
     (QueueVanished, Status.VANISHED),
     (DaemonDied, Status.DIED),
+    (LeaseExpired, Status.TOO_LATE),
 )
 
 

@@ -16,6 +16,7 @@ _MODULES = {
     "send": "sending",
     "cast": "sending",
     "recv": "receiving",
+    "claim": "claiming",
     "peek": "peeking",
     "ls": "listing",
     "stat": "listing",

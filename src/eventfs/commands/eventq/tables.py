@@ -1,6 +1,7 @@
 """What is told of queues: as tables for people, with units."""
 
 import grp
+import math
 import os
 import pwd
 from collections.abc import Sequence
@@ -29,14 +30,19 @@ def show_queues(rows: Sequence[tuple[str, QueueStat | None]]) -> None:
     for name in ("MESSAGES", "BYTES", "OLDEST"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("FLAGS", no_wrap=True, style="yellow")
+    # What most queues never have takes no room unless one has it.
+    seen = [stat for _, stat in rows if stat is not None]
+    lent, lost = any(stat.lent for stat in seen), any(map(values.lost, seen))
+    for name, is_told in (("LENT", lent), ("LOST", lost)):
+        if is_told:
+            table.add_column(name, justify="right", no_wrap=True)
     for path, stat in rows:
-        _, command, messages, *_ = plain = values.columns(stat)
-        cells = [path, plain[0], command, messages]
-        if stat is None:
-            cells += plain[3:]
-        else:
+        owner, command, messages, count_bytes, oldest, flags, *rest = values.columns(stat)
+        if stat is not None:
+            count_bytes = _bytes(stat.bytes)
             oldest = values.NOTHING if stat.oldest is None else _age(values.age_s(stat.oldest))
-            cells += [_bytes(stat.bytes), oldest, values.flags(stat)]
+        told = [text for text, is_told in zip(rest, (lent, lost), strict=True) if is_told]
+        cells = [path, owner, command, messages, count_bytes, oldest, flags, *told]
         table.add_row(*map(_text, cells))
     _print(table)
 
@@ -57,6 +63,11 @@ def show_queue(path: str, stat: QueueStat) -> None:
         about["oldest"] = f"{_age(values.age_s(stat.oldest))} ago"
     about["sources"] = ", ".join(stat.sources) or values.NOTHING
     about["followers"] = ", ".join(stat.followers) or values.NOTHING
+    if stat.max_bytes is not None:
+        about["max_bytes"] = _bytes(stat.max_bytes)
+    for name, time_s in (("ttl", stat.ttl), ("lease", stat.lease)):
+        if time_s is not None:
+            about[name] = "without end" if time_s == math.inf else f"{time_s:g} s"
     about["user"] = _user(about.pop("uid"), stat.uid)
     about["group"] = _group(about.pop("gid"), stat.gid)
     for name, value in {"queue": path, **about}.items():

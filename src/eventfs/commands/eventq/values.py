@@ -1,5 +1,6 @@
 """What is told of queues: as values for programs."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,12 @@ from eventfs import QueueStat
 #: What isn't there, or isn't ours to see; and what is where we can't see it.
 NOTHING = "-"
 _ELSEWHERE = "?"
+
+#: What `ls` tells of a queue, by its names in JSON.
+_LISTED = (
+    *("owner", "command", "messages", "bytes", "oldest"),
+    *("sticky", "topic", "lent", "dropped", "expired"),
+)
 
 
 def command(pid: int) -> str | None:
@@ -26,7 +33,14 @@ def all_of(stat: QueueStat) -> dict[str, object]:
         **listed(stat),
         "sources": list(stat.sources),
         "followers": list(stat.followers),
-        "dropped": stat.dropped,
+        "max_messages": stat.max_messages,
+        "max_bytes": stat.max_bytes,
+        "overflow": stat.overflow,
+        "ttl": stat.ttl,
+        "max_attempts": stat.max_attempts,
+        "dead_letter": stat.dead_letter,
+        # JSON has no number for it; so it is what `create --lease` takes.
+        "lease": "inf" if stat.lease == math.inf else stat.lease,
         "uid": stat.uid,
         "gid": stat.gid,
         "mode": f"{stat.mode & 0o7777:04o}",
@@ -36,23 +50,16 @@ def all_of(stat: QueueStat) -> dict[str, object]:
 def listed(stat: QueueStat | None) -> Mapping[str, object]:
     """Return what `ls` tells of a queue; `stat` is None where it isn't ours to read."""
     if stat is None:
-        names = ("owner", "command", "messages", "bytes", "oldest", "sticky", "topic")
-        return dict.fromkeys(names)
-    return {
-        "owner": stat.owner,
-        "command": command(stat.owner) if stat.owner else None,
-        "messages": stat.messages,
-        "bytes": stat.bytes,
-        "oldest": stat.oldest,
-        "sticky": stat.sticky,
-        "topic": stat.topic,
-    }
+        return dict.fromkeys(_LISTED)
+    about = stat._asdict()
+    about["command"] = command(stat.owner) if stat.owner else None
+    return {name: about[name] for name in _LISTED}
 
 
 def columns(stat: QueueStat | None) -> list[str]:
     """Return what `ls` prints of a queue after its path, for programs."""
     if stat is None:
-        return [NOTHING] * 6
+        return [NOTHING] * 8
     return [
         owner(stat),
         (stat.owner and command(stat.owner)) or NOTHING,
@@ -60,6 +67,8 @@ def columns(stat: QueueStat | None) -> list[str]:
         str(stat.bytes),
         NOTHING if stat.oldest is None else f"{age_s(stat.oldest):.3f}",
         flags(stat),
+        str(stat.lent),
+        str(lost(stat)),
     ]
 
 
@@ -77,7 +86,12 @@ def age_s(oldest: float) -> float:
 
 def flags(stat: QueueStat) -> str:
     """Return what is special about a queue."""
-    return ",".join(name for name in ("sticky", "topic") if getattr(stat, name)) or NOTHING
+    return ",".join(name for name in ("sticky", "topic", "lease") if getattr(stat, name)) or NOTHING
+
+
+def lost(stat: QueueStat) -> int:
+    """Return how many messages a queue has lost."""
+    return stat.dropped + stat.expired
 
 
 def plain(value: object) -> str:
