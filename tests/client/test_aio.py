@@ -7,6 +7,7 @@ import resource
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,96 @@ def test_a_wake_up_of_who_is_cancelled_is_anothers(queue: AsyncQueue) -> None:
                 await queue.send(b"message")
             assert (await second).content == b"message"
             await asyncio.gather(first, return_exceptions=True)
+
+    run(main())
+
+
+def test_a_claimed_message_is_done_or_given_back(queue: AsyncQueue) -> None:
+    async def main() -> None:
+        await queue.send(b"message")
+        with pytest.raises(ZeroDivisionError):
+            async with queue.claim():
+                raise ZeroDivisionError
+        async with queue.claim(timeout=0) as message:
+            assert (message.content, message.attempts) == (b"message", 1)
+            message.touch()
+            assert queue.stat().lent == 1
+            with pytest.raises(QueueEmpty, match=r"no message within 0\.01 s$"):
+                async with queue.claim(0.01):
+                    raise AssertionError
+        assert (len(queue), queue.stat().lent) == (0, 0)
+
+    run(main())
+
+
+def test_what_is_cancelled_gives_its_message_back(queue: AsyncQueue) -> None:
+    async def work() -> None:
+        async with queue.claim():
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        await queue.send(b"message")
+        task = asyncio.create_task(work())
+        while len(queue):  # noqa: ASYNC110  # it takes what is there without waiting
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with queue.claim(0) as message:
+            assert message.attempts == 1
+            task = asyncio.create_task(work())
+            await waiting(queue)
+            task.cancel()  # who has nothing yet
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert queue.stat().lent == 0
+
+    run(main())
+
+
+def test_many_tasks_claim_by_one_object(queue: AsyncQueue) -> None:
+    taken: list[int] = []
+
+    async def work() -> None:
+        while len(taken) < 100:
+            with suppress(ZeroDivisionError, QueueEmpty):
+                async with queue.claim(0.05) as message:
+                    await asyncio.sleep(0)
+                    if message.attempts == 0:
+                        raise ZeroDivisionError
+                    taken.append(int(message.content))
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(work()) for _ in range(10)]
+        await waiting(queue, 10)
+        for number in range(100):
+            await queue.send(b"%d" % number)
+        await asyncio.gather(*tasks)
+        assert sorted(taken) == [*range(100)]
+
+    run(main())
+
+
+def test_who_waits_for_a_claim_is_woken_by_a_killed_worker(queue: AsyncQueue) -> None:
+    def hold() -> None:
+        claims.enter_context(Queue(queue.path).claim(0))
+
+    claims = ExitStack()
+
+    async def main() -> None:
+        await queue.send(b"message")
+        worker = Forked(hold)
+        try:
+            worker.result()
+            task = asyncio.create_task(claim())
+            await waiting(queue)
+        finally:
+            worker.end()
+        assert await task == (b"message", 1)
+
+    async def claim() -> tuple[bytes, int]:
+        async with queue.claim() as message:
+            return message.content, message.attempts
 
     run(main())
 

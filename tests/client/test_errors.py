@@ -34,6 +34,13 @@ MIB = 1 << 20
 
 Use = Callable[[Queue], object]
 
+
+def claim(queue: Queue) -> bytes:
+    """Claim a message, and be done."""
+    with queue.claim() as message:
+        return message.content
+
+
 #: All that asks the filesystem.
 USES: dict[str, Use] = {
     "send": lambda queue: queue.send(b"message"),
@@ -45,6 +52,7 @@ USES: dict[str, Use] = {
     "receive details": lambda queue: queue.receive(details=True),
     "receive_lines": lambda queue: queue.receive_lines(),
     "receive_each": lambda queue: [*queue.receive_each()],
+    "claim": claim,
     "peek": lambda queue: queue.peek(),
     "iterate": list,
     "len": len,
@@ -192,7 +200,7 @@ def test_who_may_write_may_send_and_receive_without_looking(path: Path, queue: Q
 def test_others_messages_in_a_queue_with_s_isvtx(path: Path, queue: Queue) -> None:
     path.chmod(0o1777)
     in_child(lambda: Queue(path).send(b"alice's"), uid=ALICE)
-    for name in ("receive", "receive details", "receive_lines"):
+    for name in ("receive", "receive details", "receive_lines", "claim"):
         with pytest.raises(AccessDenied):
             in_child(lambda name=name: USES[name](Queue(path)), uid=BOB)  # type: ignore[misc]
     with pytest.raises(AccessDenied):
@@ -211,6 +219,10 @@ def test_no_room_for_a_queue_of_ones_own(public_path: Path) -> None:
             in_child(lambda: Queue(queue.path).send(b"x" * 2 * MIB), uid=ALICE)
         check(caught.value, queue.path)
         in_child(lambda: Queue(queue.path).send(b"small"), uid=ALICE)
+        with pytest.raises(AccessDenied, match="no queue of the claimer's own may be") as caught:
+            in_child(lambda: claim(Queue(queue.path)), uid=ALICE)
+        check(caught.value, queue.path)
+        assert len(queue) == 1
 
 
 # Limits
@@ -296,6 +308,9 @@ def test_too_many_queues(mounter: Callable[..., Mount], tmp_path: Path) -> None:
         with pytest.raises(QueueFull):  # it would take a queue too
             queue.send(b"x" * 2 * MIB)
         queue.send(b"small")
+        with pytest.raises(QueueFull):  # and so would this
+            claim(queue)
+        assert len(queue) == 1
 
 
 def test_a_line_that_is_too_long_is_refused_before_anything_is_sent(queue: Queue) -> None:
@@ -441,7 +456,7 @@ def test_what_an_errno_means(number: int, kind: type[QueueError]) -> None:
 def test_all_are_queue_errors_and_what_python_calls_them() -> None:
     kinds = [getattr(eventfs, name) for name in eventfs.__all__]
     errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, OSError)]
-    assert len(errors) == 12
+    assert len(errors) == 13
     assert all(issubclass(kind, QueueError) for kind in errors)
     assert issubclass(QueueEmpty, TimeoutError)
     assert issubclass(QueueNotEmpty, TimeoutError)

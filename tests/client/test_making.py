@@ -5,13 +5,23 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from eventfs import AccessDenied, AsyncQueue, NoSuchQueue, Queue, QueueError, QueueVanished
+from eventfs import (
+    AccessDenied,
+    AsyncQueue,
+    NoSuchQueue,
+    Queue,
+    QueueError,
+    QueueFull,
+    QueueVanished,
+)
 from tests.mount.processes import ALICE, Fork, Forked, in_child
-from tests.mounts import Child
+from tests.mounts import Child, wait_until
 
 MIB = 1 << 20
 
@@ -56,7 +66,7 @@ def test_or_the_process_that_is_named(path: Path, fork: Fork) -> None:
 
 
 @pytest.mark.parametrize("attributes", [{}, {"sticky": True}, {"topic": True, "sticky": True}])
-def test_an_owner_that_cannot_be_leaves_no_queue(path: Path, attributes: dict[str, bool]) -> None:
+def test_an_owner_that_cannot_be_leaves_no_queue(path: Path, attributes: dict[str, Any]) -> None:
     gone = in_child(os.getpid)
     with pytest.raises(QueueError, match=f"there is no process {gone}; name one that lives"):
         Queue.create(path, owner=gone, **attributes)
@@ -70,6 +80,90 @@ def test_a_sticky_one_stays(path: Path) -> None:
     in_child(lambda: Queue.create(path, sticky=True).send(b"message"))
     with Queue(path) as queue:
         assert queue.receive(0).content == b"message"
+
+
+RULES: dict[str, Any] = {
+    "max_messages": 3,
+    "max_bytes": 10**12,
+    "overflow": "drop-oldest",
+    "ttl": 3600.5,
+    "max_attempts": 2,
+    "lease": 0.000001,
+}
+
+
+def test_rules_are_told_as_they_were_given(path: Path, other: Queue) -> None:
+    with Queue.create(path, **RULES, dead_letter=other) as queue:
+        about = queue.stat()._asdict()
+        assert {name: about[name] for name in RULES} == RULES
+        assert about["dead_letter"] == other.name
+        for number in range(4):
+            queue.send(b"%d" % number)
+        assert len(queue) == 3
+        assert queue.stat().dropped == 1
+        assert os.getxattr(path, "user.eventfs_ttl") == b"3600.5"
+        assert os.getxattr(path, "user.eventfs_lease") == b"0.000001"
+
+
+def test_a_lease_may_be_without_a_time(path: Path) -> None:
+    with Queue.create(path, lease=inf) as queue:
+        assert queue.stat().lease == inf
+        assert os.getxattr(path, "user.eventfs_lease") == b""
+
+
+def test_what_is_too_old_is_counted(path: Path) -> None:
+    with Queue.create(path, ttl=0.02) as queue:
+        queue.send(b"message")
+        wait_until(lambda: len(queue) == 0, "the message's end")
+        assert queue.stat().expired == 1
+
+
+def test_a_full_queue_refuses(path: Path) -> None:
+    with Queue.create(path, max_messages=1) as queue:
+        queue.send(b"message")
+        with pytest.raises(QueueFull):
+            queue.send(b"message")
+        assert len(queue) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_messages": 0}, "max_messages can't be 0; give a whole number, at least 1"),
+        ({"max_messages": -1}, "max_messages can't be -1; give a whole"),
+        ({"max_bytes": 1.5}, r"max_bytes can't be 1\.5; give a whole"),
+        ({"max_attempts": 0}, "max_attempts can't be 0; give a whole"),
+        ({"overflow": "drop"}, "overflow can't be 'drop'; give reject or drop-oldest"),
+        ({"ttl": 0}, "ttl can't be 0; give a number of seconds, more than 0"),
+        ({"ttl": inf}, "ttl can't be inf; give a number of seconds"),
+        ({"ttl": nan}, "ttl can't be nan; give a number of seconds"),
+        ({"lease": -1}, "lease can't be -1; give a number of seconds, .* or inf for no limit"),
+        ({"lease": 1e-10}, "lease can't be 1e-10; give a number of seconds"),
+        ({"ttl": 1e9}, "ttl can't be 1000000000.0; give a number of seconds, .* less than 1e9"),
+    ],
+)
+def test_a_rule_that_cannot_be_leaves_no_queue(
+    path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(QueueError, match=f"{path}: {said}"):
+        Queue.create(path, sticky=True, **options)
+    assert not path.exists()
+
+
+def test_dead_letters_need_a_place(path: Path, other: Queue) -> None:
+    with pytest.raises(NoSuchQueue, match=f"missing: there is .* dead_letter of {path}; make it"):
+        Queue.create(path, dead_letter="missing")
+    assert not path.exists()
+    with pytest.raises(QueueError, match=r"dead_letter can't be .* whose messages would come back"):
+        Queue.create(path, dead_letter=path.name)
+    assert not path.exists()
+    with pytest.raises(ValueError, match="is no name of a queue"):
+        Queue.create(path, dead_letter="some/where")
+    assert not path.exists()
+    Path(other.path).chmod(0o700)
+    with pytest.raises(AccessDenied, match=r"dead_letter can't be .* to which you may not write"):
+        in_child(lambda: Queue.create(path, dead_letter=other), uid=ALICE)
+    assert not path.exists()
 
 
 def test_one_that_is_there_is_opened_as_it_is(path: Path, queue: Queue) -> None:
@@ -209,6 +303,11 @@ with Queue("/mnt") as queue:
         queue.send(b"x" * 1_044_481)
     except QueueError as error:
         print(error)
+    try:
+        with queue.claim():
+            pass
+    except QueueError as error:
+        print(error)
     Queue.cast([queue, queue], b"cast")
     try:
         queue.remove()
@@ -229,6 +328,10 @@ def test_one_queue_is_enough_to_be_seen(
     assert child.read_line() == (
         "/mnt: no queue of the sender's own can be made beside it, for a message that large;"
         " send less at once, or where all of the mount can be seen"
+    )
+    assert child.read_line() == (
+        "/mnt: no queue of the claimer's own can be made beside it, to hold what is claimed;"
+        " receive messages instead of claiming them, or where all of the mount can be seen"
     )
     # A mountpoint stays, and so does what is in it.
     assert child.read_line() == "QueueError 8"

@@ -99,3 +99,48 @@ def test_casting_writes_once(root: Path, queue: Queue) -> None:
     assert counts["link"] == 10
     inodes = {os.stat(Path(other.path, "tail")).st_ino for other in others}
     assert len(inodes) == 1
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096])
+def test_claiming_takes_nine_and_being_done_two(root: Path, queue: Queue, size: int) -> None:
+    queue.send_lines([b"x" * size] * 11)
+    with queue.claim():
+        pass  # the lease queue is made
+    for _ in range(10):
+        with counted(root) as counts:
+            claim = queue.claim()
+            claim.__enter__()
+        # To find which is the oldest and to move it takes six; to read it three more.
+        assert waited(counts) == {
+            "getattr": 3,
+            "lookup": 3,
+            "readlink": 1,
+            "rename": 1,
+            "open": 1,
+        }
+        with counted(root) as counts:
+            claim.__exit__(None, None, None)
+        assert waited(counts) == {"lookup": 1, "unlink": 1}
+
+
+def test_giving_back_takes_four_and_a_sign_of_life_two(root: Path, queue: Queue) -> None:
+    queue.send(b"message")
+    for _ in range(10):
+        claim = queue.claim()
+        message = claim.__enter__()
+        with counted(root) as counts:
+            message.touch()
+        assert waited(counts) == {"lookup": 1, "setattr": 1}
+        with counted(root) as counts:
+            assert message.attempts >= 0
+        assert waited(counts) == {"lookup": 1, "open": 1, "getxattr": 1}
+        with counted(root) as counts:
+            claim.__exit__(ValueError, ValueError(), None)
+        assert waited(counts) == {"getattr": 1, "lookup": 2, "rename2": 1}
+
+
+def test_a_queue_is_asked_for_what_it_has(root: Path, queue: Queue) -> None:
+    with counted(root) as counts:
+        queue.stat()
+    assert counts["getxattr"] == 8
+    assert counts["listxattr"] == 1

@@ -98,6 +98,21 @@ class LeaseQueue:
             # It has been returned already; or there is nothing any more that it could return to.
             os.unlink(held, dir_fd=self.directory)
 
+    def touch(self, held: str) -> None:
+        """Let a message's time begin anew (OSError)."""
+        try:
+            os.utime(held, dir_fd=self.directory)
+        except PermissionError:
+            # It is another user's. To move it to another lease queue, and back, does the same.
+            aside = LeaseQueue(self.source, None)
+            try:
+                aside.held[held] = self.held[held]
+                os.rename(held, held, src_dir_fd=self.directory, dst_dir_fd=aside.directory)
+                os.rename(held, held, src_dir_fd=aside.directory, dst_dir_fd=self.directory)
+                aside.held.clear()
+            finally:
+                aside.close()
+
     def has_vanished(self) -> bool:
         """Tell whether somebody has removed it."""
         return has_vanished(self.directory)
@@ -179,7 +194,7 @@ class ClaimedMessage(Message):
         """Let the lease's time begin anew: a sign of life (LeaseExpired)."""
         with translated(self._lease.source.path):
             try:
-                os.utime(self._held, dir_fd=self._lease.directory)
+                self._lease.touch(self._held)
             except FileNotFoundError as error:
                 raise _expired(self._lease) from error
 

@@ -14,7 +14,7 @@ _PREFIX: Final = "user.eventfs_"
 Value = int | float | str
 
 _WHOLE = "give a whole number, at least 1"
-_SECONDS = "give a number of seconds, more than 0"
+_SECONDS = "give a number of seconds, more than 0 and less than 1e9"
 
 
 #: What may be given for each.

@@ -25,7 +25,7 @@ def empty(queue: str, timeout_s: float | None) -> QueueEmpty:
 
 def not_empty(queue: str, count: int, timeout_s: float | None) -> QueueNotEmpty:
     """Say that messages are still there."""
-    what = f"{count} messages are still there, or claimed{_after(timeout_s)}"
+    what = f"{count} messages are still there or claimed{_after(timeout_s)}"
     return QueueNotEmpty(errno.ETIMEDOUT, what, queue, "see whether anybody receives")
 
 
