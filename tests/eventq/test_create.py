@@ -73,6 +73,37 @@ def test_a_topic_keeps_nothing(path: Path) -> None:
     assert contents(path) == []
 
 
+def test_a_queue_has_the_rules_that_it_is_given(path: Path, queue: Path) -> None:
+    rules = {
+        "max_messages": "3",
+        "max_bytes": "1000",
+        "overflow": "drop-oldest",
+        "ttl": "0.5",
+        "max_attempts": "2",
+        "lease": "60",
+    }
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in rules.items()]
+    succeed("create", *options, "--dead-letter", queue, path)
+    for name, value in {**rules, "dead_letter": queue.name}.items():
+        assert os.getxattr(path, f"user.eventfs_{name}") == value.encode()
+
+
+def test_a_lease_may_be_without_end(path: Path) -> None:
+    succeed("create", "--lease", "inf", path)
+    assert os.getxattr(path, "user.eventfs_lease") == b""
+
+
+def test_a_rule_that_cant_be_is_an_error_and_leaves_no_queue(path: Path, root: Path) -> None:
+    done = run("create", "--ttl", "inf", path)
+    assert done.status == 10
+    assert done.complaint.startswith(f"{path}: ttl can't be inf; give a number")
+    assert not path.exists()
+    done = run("create", "--dead-letter", root / "missing", path)
+    assert done.status == 3
+    assert done.complaint.startswith(f"{root / 'missing'}: there is no such queue")
+    assert not path.exists()
+
+
 def test_a_queue_that_exists_is_an_error(path: Path) -> None:
     path.mkdir()
     done = run("create", path)

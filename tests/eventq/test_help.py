@@ -6,7 +6,7 @@ import pytest
 
 from tests.eventq.running import run, shell, succeed
 
-COMMANDS = "create send recv peek cast ls stat watch wait rm follow".split()  # noqa: SIM905
+COMMANDS = "create send recv claim peek cast ls stat watch wait rm follow".split()  # noqa: SIM905
 
 MISTAKES = [
     "",
@@ -23,6 +23,14 @@ MISTAKES = [
     "recv --lines --json queue",
     "recv --exec cat --json queue",
     "recv --foll queue",
+    "claim",
+    "claim queue",
+    "claim --exec cat",
+    "claim --exec cat queue other",
+    "claim --exec cat --count 2 --follow queue",
+    "claim --exec cat --json queue",
+    "claim --exec cat --lease 0 queue",
+    "claim --exec cat --lease soon queue",
     "peek --lines -0 queue",
     "cast",
     "create",
@@ -32,6 +40,14 @@ MISTAKES = [
     "create --mode 888 queue",
     "create --mode 2770 queue",
     "create --mode u=rw queue",
+    "create --max-messages 0 queue",
+    "create --max-messages 1.5 queue",
+    "create --max-bytes many queue",
+    "create --overflow drop queue",
+    "create --ttl 0 queue",
+    "create --ttl nan queue",
+    "create --max-attempts 0 queue",
+    "create --lease -1 queue",
     "stat",
     "watch",
     "wait --empty --gone queue",
@@ -44,7 +60,7 @@ def test_help_names_every_command_and_every_status() -> None:
     said = succeed("--help").decode()
     for command in COMMANDS:
         assert re.search(rf"^    {command} +\S", said, re.MULTILINE), command
-    for status in range(12):
+    for status in range(13):
         assert re.search(rf"^  {status} +\S", said, re.MULTILINE), status
 
 

@@ -7,7 +7,7 @@ import pytest
 
 #: What takes long to load, or is none of eventq's business.
 NEVER = ["eventfs.mount", "eventfs.queues", "eventfs.commands.eventfs", "asyncio", "psutil", "trio"]
-SELDOM = ["rich", "json", "subprocess", "inotify_simple", "importlib.metadata", "base64"]
+SELDOM = ["rich", "json", "subprocess", "inotify_simple", "importlib.metadata", "base64", "ctypes"]
 
 CODE = """
 import importlib, sys

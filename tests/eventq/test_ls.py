@@ -4,10 +4,12 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
 
+from eventfs import Queue
 from tests.eventq.running import fill, run, succeed
 from tests.eventq.terminals import show
 from tests.mount.processes import ALICE
@@ -46,15 +48,15 @@ def rows(said: bytes) -> list[list[str]]:
 
 def test_programs_get_a_line_of_tabbed_values_for_each_queue(queues: Path) -> None:
     found = rows(succeed("ls", queues))
-    assert [len(row) for row in found] == [7, 7, 7]
+    assert [len(row) for row in found] == [9, 9, 9]
     childs, nobodys, topic = found
     pid = owner(queues / "childs")
     assert childs[:5] == [str(queues / "childs"), pid, comm(pid), "2", "8"]
     assert float(childs[5]) > 1e9
-    assert childs[6] == "-"
-    assert nobodys == [str(queues / "nobodys"), "-", "-", "0", "0", "-", "sticky"]
+    assert childs[6:] == ["-", "0", "0"]
+    assert nobodys == [str(queues / "nobodys"), "-", "-", "0", "0", "-", "sticky", "0", "0"]
     us = [str(os.getpid()), comm("self")]
-    assert topic == [str(queues / "topic"), *us, "0", "0", "-", "topic"]
+    assert topic == [str(queues / "topic"), *us, "0", "0", "-", "topic", "0", "0"]
 
 
 def test_hidden_queues_are_shown_if_asked_for(queues: Path) -> None:
@@ -102,6 +104,9 @@ def test_json_is_an_object_for_each_queue(queues: Path) -> None:
         "oldest": 1.5,
         "sticky": False,
         "topic": False,
+        "lent": 0,
+        "dropped": 0,
+        "expired": 0,
     }
     assert (nobodys["owner"], nobodys["command"], nobodys["sticky"]) == (None, None, True)
     assert (topic["topic"], topic["oldest"]) == (True, None)
@@ -110,8 +115,8 @@ def test_json_is_an_object_for_each_queue(queues: Path) -> None:
 def test_what_isnt_ours_to_read_is_dashes(queues: Path) -> None:
     (queues / "childs").chmod(0o700)
     found = {row[0]: row[1:] for row in rows(succeed("ls", queues, uid=ALICE))}
-    assert found[str(queues / "childs")] == ["-"] * 6
-    assert found[str(queues / "nobodys")][-1] == "sticky"
+    assert found[str(queues / "childs")] == ["-"] * 8
+    assert found[str(queues / "nobodys")][5] == "sticky"
 
 
 def test_names_are_shown_without_doing_harm(mount: Mount) -> None:
@@ -133,6 +138,50 @@ def test_people_get_a_table_with_units(queues: Path) -> None:
     assert "8 B" in childs
     assert "1.5 MiB" in nobodys
     assert nobodys.split()[-1] == "sticky"
+
+
+def test_loans_and_losses_have_columns_where_there_are_any(queues: Path) -> None:
+    fill(queues / "childs", b"five")
+    os.setxattr(queues / "childs", "user.eventfs_max_messages", b"2")
+    os.setxattr(queues / "childs", "user.eventfs_overflow", b"drop-oldest")
+    with Queue(queues / "childs") as queue:
+        heading, childs, *_ = show("ls", queues, NO_COLOR="1").splitlines()
+        assert heading.split()[-2:] == ["FLAGS", "LOST"]
+        assert childs.split()[-2:] == ["-", "1"]
+        with queue.claim(0):
+            found = rows(succeed("ls", "--all", queues))
+            heading, childs, *_ = show("ls", queues, NO_COLOR="1").splitlines()
+            assert heading.split()[-3:] == ["FLAGS", "LENT", "LOST"]
+            assert childs.split()[-3:] == ["-", "1", "1"]
+    assert {row[0].rpartition("/")[2].partition("-")[0]: row[6:] for row in found} == {
+        "childs": ["-", "1", "1"],
+        "nobodys": ["sticky", "0", "0"],
+        "topic": ["topic", "0", "0"],
+        ".hidden": ["-", "0", "0"],
+        ".lease": ["lease", "0", "0"],
+    }
+
+
+def test_stat_tells_the_rules(queues: Path) -> None:
+    rules = {
+        "max_messages": 5,
+        "max_bytes": 1 << 20,
+        "overflow": "reject",
+        "ttl": 1.5,
+        "max_attempts": 2,
+        "dead_letter": "topic",
+        "lease": inf,
+    }
+    path = queues / "ruled"
+    Queue.create(path, **rules).close()  # type: ignore[arg-type]
+    said = json.loads(succeed("stat", "--json", path))
+    assert {name: said[name] for name in rules} == {**rules, "lease": "inf"}
+    lines = dict(line.split("\t") for line in succeed("stat", path).decode().splitlines())
+    assert (lines["ttl"], lines["lease"], lines["overflow"]) == ("1.500000000", "inf", "reject")
+    shown = show("stat", path, NO_COLOR="1")
+    about = {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in shown.splitlines()}
+    assert (about["ttl"], about["lease"]) == ("1.5 s", "without end")
+    assert (about["max_bytes"], about["max_messages"]) == ("1 MiB", "5")
 
 
 def test_colours_are_for_terminals_that_want_them(queues: Path) -> None:
@@ -170,7 +219,16 @@ def test_stat_tells_programs_all_in_plain_values(queues: Path) -> None:
         "topic": "no",
         "sources": "nobodys/topic",
         "followers": "-",
+        "lent": "0",
         "dropped": "0",
+        "expired": "0",
+        "max_messages": "-",
+        "max_bytes": "-",
+        "overflow": "-",
+        "ttl": "-",
+        "max_attempts": "-",
+        "dead_letter": "-",
+        "lease": "-",
         "uid": "0",
         "gid": "0",
         "mode": "0750",

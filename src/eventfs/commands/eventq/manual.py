@@ -29,7 +29,7 @@ examples:
   seq 9 | eventq send --lines /run/events/jobs             a message a line
   eventq recv /run/events/jobs              wait for a message, and take it
   eventq recv --follow --exec 'sh -s' /run/events/jobs     each is a script
-  eventq claim --follow --exec 'sh -s' /run/events/jobs    none is lost in a crash
+  eventq claim --follow --exec 'sh -s' /run/events/jobs    no crash loses one
   eventq ls
 """
 
@@ -50,8 +50,8 @@ examples:
   eventq create --mode 1733 /run/events/drop  all may send, only you may take
   eventq create --topic /run/events/news      keeps nothing, but has followers
   eventq create --max-messages 1000 --overflow drop-oldest /run/events/last
-  eventq create --ttl 60 /run/events/now      nothing in it is older than a minute
-  eventq create --max-attempts 3 --dead-letter /run/events/failed /run/events/jobs
+  eventq create --ttl 60 /run/events/now      nothing is older than a minute
+  eventq create --max-attempts 3 --dead-letter /run/events/bad /run/events/jobs
 """,
     "send": """\
 Append a message to a queue: standard input to its end, or each FILE. It is there as a whole or
@@ -112,13 +112,13 @@ has.
 examples:
   eventq claim --exec 'sh -s' /run/events/jobs
   eventq claim --follow --keep-going --exec ./work /run/events/jobs
-  eventq claim --follow --timeout 0 --exec ./work /run/events/jobs    all there is
+  eventq claim --follow --timeout 0 --exec ./work /run/events/jobs  all there is
   eventq claim --lease 60 --exec 'timeout 50 ./work' /run/events/jobs
   eventq claim --lease 60 --exec 'for part in a b c; do
       ./work $part; touch "$EVENTQ_MESSAGE"
   done' /run/events/jobs
-  eventq claim --exec 'getfattr -n user.eventfs_attempts --only-values \\
-      "$EVENTQ_MESSAGE"' /run/events/jobs         how often it came back before
+  eventq claim --exec 'getfattr -n user.eventfs_attempts "$EVENTQ_MESSAGE"' \\
+      /run/events/jobs                   how often it came back before
 """,
     "peek": """\
 Print the oldest message as it is, or all (each ends in a newline then, which is added where its
