@@ -3,15 +3,17 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.eventq.conftest import Start
-from tests.eventq.running import contents, count, fill, run, shell, succeed
+from tests.eventq.running import Running, contents, count, fill, run, shell, succeed
 from tests.eventq.test_exec import is_pending_no_more
 from tests.mounts import wait_until
+
+Hanging = Callable[..., Running]
 
 LARGE = bytes(range(256)) * 8192
 
@@ -27,6 +29,22 @@ def lent(queue: Path) -> int:
 def attempts(queue: Path) -> int:
     """Return how often the oldest message came back."""
     return int(os.getxattr(queue / "head", "user.eventfs_attempts"))
+
+
+@pytest.fixture
+def hanging(begin: Start) -> Iterator[Hanging]:
+    """Claim a message for a command that hangs, and lives on until the test's end."""
+    started: list[Running] = []
+
+    def hanging(*arguments: str | Path) -> Running:
+        command = "echo up; exec sleep 60"
+        started.append(begin("claim", "--exec", command, *arguments, new_group=True))
+        assert started[-1].line() == b"up\n"
+        return started[-1]
+
+    yield hanging
+    for one in started:
+        os.killpg(one.pid, signal.SIGKILL)
 
 
 @pytest.fixture(autouse=True)
@@ -141,13 +159,12 @@ def test_a_relative_path_will_do(queue: Path, root: Path) -> None:
 # Ends
 
 
-def test_a_killed_eventq_gives_the_message_back(queue: Path, begin: Start, root: Path) -> None:
+def test_a_killed_eventq_gives_the_message_back(queue: Path, hanging: Hanging, root: Path) -> None:
     fill(queue, b"text", b"two")
-    # The command lives on, until it reads the end of what nobody writes to.
-    claimer = begin("claim", "--exec", "echo up; exec cat <&3 3<&-", queue)
-    assert claimer.line() in {b"up\n", b""}
+    claimer = hanging(queue)
+    assert (count(queue), lent(queue)) == (1, 1)
     claimer.process.kill()
-    claimer.end()
+    claimer.process.wait()
     assert contents(queue) == [b"text", b"two"]
     assert lease_queues(root) == []
 
@@ -218,13 +235,12 @@ def test_workers_share_messages_and_one_is_killed(
 # Leases
 
 
-def test_a_command_that_takes_too_long_loses_its_message(queue: Path, begin: Start) -> None:
+def test_a_command_that_takes_too_long_loses_its_message(queue: Path, hanging: Hanging) -> None:
     fill(queue, b"text")
-    claimer = begin("claim", "--lease", "0.05", "--exec", "echo up; read -r line <&2", queue)
-    assert claimer.line() == b"up\n"
+    claimer = hanging("--lease", "0.05", queue)
     wait_until(lambda: count(queue) == 1, "the message's return")
     assert succeed("claim", "--exec", "cat", queue) == b"text"
-    claimer.close()
+    assert claimer.process.poll() is None
 
 
 def test_and_its_success_comes_too_late(queue: Path, tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ PRINTED = {
         "27 = 3 × 3 × 3",
     ],
     "work_queue.sh": FACTORED,
+    "worker_pool.py": [
+        *(f"{job} is done, at attempt 1" for job in (1, 2, 3, 4)),
+        "unlucky is done, at attempt 2",
+        "deadly was given up",
+    ],
+    "worker_pool.sh": FACTORED,
     "cast.py": [
         *(f"{name} got: {text}" for name in ("ann", "ben") for text in NEWS),
         "cleo got: it rains",

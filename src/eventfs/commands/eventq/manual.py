@@ -92,9 +92,10 @@ examples:
     "claim": """\
 Run a shell COMMAND for the oldest message, with the content on its standard input; wait for a
 message where there is none. The message is lent to eventq meanwhile: nobody else gets it. If the
-command succeeds, the message is done and gone. If it fails, or eventq ends in whatever way, be it
-SIGKILL, the message is given back to its old place in the queue, for the next who claims it. So
-each message is worked on until that succeeds, perhaps more than once.
+command succeeds, the message is done and gone. If it fails, or eventq ends in whatever way, the
+message is given back to its old place in the queue, for the next who claims it. So each message is
+worked on until that succeeds, perhaps more than once. (And perhaps by two at a time: who kills
+eventq by SIGKILL doesn't end its command.)
 
 After a command that has failed claim stops, and the exit status is 11. With --keep-going it says
 so and goes on: with the same message, as it is the oldest. Queues with --max-attempts, and perhaps
