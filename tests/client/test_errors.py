@@ -264,6 +264,21 @@ def test_more_than_would_ever_fit(short: Queue, size: int) -> None:
     assert [*short] == []
 
 
+def test_more_than_would_ever_fit_this_queue(path: Path) -> None:
+    with Queue.create(path, max_bytes=10) as queue:
+        path.chmod(0o733)
+        queue.send(b"12345")
+        with pytest.raises(QueueFull, match="a limit is reached"):
+            queue.send(b"123456")
+        for send in (lambda: queue.send(b"x" * 11), lambda: queue.send_lines([b"x" * 11])):
+            with pytest.raises(MessageTooLarge, match="and the limit is 10;") as caught:
+                send()
+            check(caught.value, path)
+        with pytest.raises(QueueFull):  # who may not look isn't told
+            in_child(lambda: Queue(path).send(b"x" * 11), uid=ALICE)
+        assert len(queue) == 1
+
+
 def test_a_limit_stops_lines_and_tells_how_many_are_in(short: Queue) -> None:
     with pytest.raises(QueueFull) as caught:
         short.send_lines([b"1", b"2", b"3", b"4", b"5"])

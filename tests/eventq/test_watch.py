@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.eventq.conftest import Start
-from tests.eventq.running import Running, contents, fill
+from tests.eventq.running import Running, contents, fill, run
 from tests.mount.processes import ALICE, in_child
 from tests.mounts import names
 
@@ -48,6 +48,15 @@ def test_a_removal_is_told(queue: Path, watch: Running) -> None:
     (queue / "name").unlink()
     assert event(watch)[:2] == ["arrived", "name"]
     assert event(watch) == ["removed", "name"]
+
+
+def test_a_claim_is_told_and_no_return(queue: Path, watch: Running) -> None:
+    (queue / "name").touch()
+    assert run("claim", "--exec", "false", queue).status == 11
+    (queue / "another").touch()
+    assert event(watch)[:2] == ["arrived", "name"]
+    assert event(watch) == ["moved", "name"]
+    assert event(watch)[:2] == ["arrived", "another"]
 
 
 def test_a_pop_is_told(queue: Path, watch: Running) -> None:

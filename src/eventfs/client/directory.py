@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from eventfs.client.errors import NoSuchQueue, NotEventfs, translated
 
@@ -18,6 +18,9 @@ LINES = ".lines"
 #: The links to the oldest and the newest message.
 HEAD = "head"
 TAIL = "tail"
+
+#: A queue's own limit.
+MAX_BYTES = "user.eventfs_max_bytes"
 
 
 def opened(path: str) -> int:
@@ -94,7 +97,12 @@ def limit_bytes(directory: int) -> int:
     statfs(2) tells limits in blocks, so it may be almost a block more than the limit is.
     """
     room = os.statvfs(directory)
-    return (room.f_blocks + 1) * room.f_frsize - 1
+    limit = (room.f_blocks + 1) * room.f_frsize - 1
+    # Who may only write isn't told of the queue's own.
+    with suppress(PermissionError), readable(directory) as handle:
+        own = attribute(handle, MAX_BYTES)
+        return limit if own is None else min(limit, int(own))
+    return limit
 
 
 def _check_port(directory: int, path: str) -> None:

@@ -167,9 +167,10 @@ examples:
 Tell what happens in a queue, and take nothing, until it vanishes: `arrived` for each message,
 whichever way it comes; `removed` for each name that is unlinked (`head` or `tail` where it was
 popped through that, but nothing for what is taken through a port, of which the kernel doesn't
-tell); `missed` for arrivals that your limits had no room for; `vanished` at the end. Each line
-has tabs between the time, what happened, the name, and for arrivals the sender's user id and the
-size.
+tell); `moved` for each that is renamed, be it claimed or moved to another queue for good (what
+comes back from a claim isn't told: it is no arrival); `missed` for arrivals that your limits had
+no room for; `vanished` at the end. Each line has tabs between the time, what happened, the name,
+and for arrivals the sender's user id and the size.
 
 It makes a queue of its own in the same mount, which follows the other; it is gone when watch
 ends.

@@ -17,6 +17,9 @@ from eventfs import Message, Queue, QueueEmpty
 from eventfs.commands.eventq import output
 from eventfs.commands.eventq.outcome import Complaint, Status, raise_end
 
+#: What is told of names that inotify tells of.
+_GONE = {flags.DELETE: "removed", flags.MOVED_FROM: "moved"}
+
 
 class _Event(NamedTuple):
     """What happened to which message; an arrival's sender and size; how many were missed."""
@@ -44,14 +47,15 @@ def watch(asked: Namespace) -> Status:
                 raise_end(queue)
             # Removals are read before arrivals and told after them: so no message goes before it
             # has come.
-            removed = [event.name for event in names.read(timeout=0) if event.mask & flags.DELETE]
+            gone = [(_GONE.get(event.mask), event.name) for event in names.read(timeout=0)]
             for message in _arrived(follower):
                 tell(_Event("arrived", message.name, message.uid, message.size))
             if (dropped := follower.stat().dropped) > missed:
                 tell(_Event("missed", messages=dropped - missed))
                 missed = dropped
-            for name in removed:
-                tell(_Event("removed", name))
+            for how, name in gone:
+                if how:
+                    tell(_Event(how, name))
             if queue.fileno() in told:
                 tell(_Event("vanished"))
                 return Status.DONE
@@ -60,7 +64,7 @@ def watch(asked: Namespace) -> Status:
 def _watch_names(names: INotify, queue: Queue) -> None:
     try:
         # What is created is told by the follower, but not if it was missed.
-        names.add_watch(queue.path, flags.CREATE | flags.DELETE)
+        names.add_watch(queue.path, flags.CREATE | flags.DELETE | flags.MOVED_FROM)
     except OSError as error:
         raise Complaint(
             f"{queue.path}: inotify can't watch it: {error.strerror}; see the limits in"
