@@ -17,6 +17,7 @@ from eventfs import (
     AsyncQueue,
     CastIncomplete,
     DaemonDied,
+    Message,
     Queue,
     QueueEmpty,
     QueueError,
@@ -401,9 +402,15 @@ def test_or_that_the_daemon_dies(doomed: Doomed) -> None:
 
 
 def test_or_that_the_object_is_closed(queue: AsyncQueue) -> None:
+    async def claim() -> Message:
+        async with queue.claim() as message:
+            return message
+
     async def main() -> None:
         tasks = [asyncio.create_task(queue.receive()) for _ in range(2)]
         await waiting(queue, 2)
+        tasks.append(asyncio.create_task(claim()))
+        await waiting(queue, 3)
         async with queue:
             pass
         for task in tasks:

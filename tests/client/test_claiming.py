@@ -1,7 +1,9 @@
 """Messages on loan: done when the work is, and given back whatever else happens."""
 
+import ctypes
 import os
 import random
+import select
 import signal
 import threading
 import time
@@ -167,6 +169,61 @@ def test_an_interruption_between_taking_and_reading_gives_back(
         with queue.claim():
             raise AssertionError
     assert contents(queue) == [b"message"]
+
+
+def test_interruptions_at_any_moment_lose_nothing(path: Path, queue: Queue) -> None:
+    """200 of them: what isn't given back at once is when the object is closed."""
+
+    def work() -> int:
+        armed = False
+        hits = 0
+
+        def interrupt(*_: object) -> None:
+            if armed:
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        os.write(up, b"up")
+        with Queue(path) as mine:
+            while hits < 200:
+                try:
+                    armed = True
+                    while True:
+                        with suppress(ValueError, QueueEmpty), mine.claim(0):
+                            raise ValueError
+                except KeyboardInterrupt:
+                    armed = False
+                    hits += 1
+        return hits
+
+    queue.send(b"message")
+    before = lease_queues(path.parent)
+    is_up, up = os.pipe()
+    child = Forked(work)
+    chance = random.Random(1)  # noqa: S311  # no secret
+    try:
+        assert os.read(is_up, 2) == b"up"
+        while not select.select([child._reader], [], [], chance.random() / 200)[0]:
+            os.kill(child.pid, signal.SIGINT)
+        assert child.result() == 200
+        assert contents(queue) == [b"message"]
+        assert queue.stat().lent == 0
+        assert [one for one in lease_queues(path.parent) if os.listdir(one)] == []
+    finally:
+        child.end()
+        os.close(is_up)
+        os.close(up)
+    assert lease_queues(path.parent) == before
+
+
+def test_without_renameat2_it_gets_another_name_and_replaces_nothing(
+    path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    (path / "name").write_bytes(b"1")
+    with claimed_in_vain(queue):
+        (path / "name").write_bytes(b"2")
+    assert contents(queue) == [b"1", b"2"]
 
 
 def test_a_follower_hears_of_a_message_once(queue: Queue, other: Queue) -> None:

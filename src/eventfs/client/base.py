@@ -8,7 +8,7 @@ from typing import Self
 
 from eventfs.client import classic, directory, lines, making, staging
 from eventfs.client import content as contents
-from eventfs.client.claiming import Claim, LeaseQueues, Source
+from eventfs.client.claiming import Claim, LeaseQueues
 from eventfs.client.errors import (
     MessageTooLarge,
     NoSuchQueue,
@@ -285,8 +285,7 @@ class BaseQueue(Handles):
 
     def _claiming(self, lease_s: float | None) -> Claim:
         """Return what takes a message on loan, for the body of a `with` statement."""
-        source = Source(self._directory, self._path, self._absolute_path)
-        return Claim(source, self._lease_queues, lease_s)
+        return Claim(self, self._lease_queues, lease_s)
 
     def _take(self) -> Message | None:
         """Take the oldest message through the port; None where there is none."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from eventfs.client import beside, classic, rules
 from eventfs.client.directory import has_vanished, readable
 from eventfs.client.errors import LeaseExpired, translated
-from eventfs.client.handles import CLOSED
+from eventfs.client.handles import CLOSED, Handles
 from eventfs.client.message import Message
 from eventfs.client.names import fresh_name
 
@@ -71,6 +71,8 @@ class LeaseQueue:
 
     def take(self, name: str, held: str) -> None:
         """Move a message here (OSError)."""
+        # Noted before it is here, and until it isn't any more: so nothing is forgotten that is here
+        # when a signal interrupts this.
         self.held[held] = name
         try:
             os.rename(name, held, src_dir_fd=self.source.directory, dst_dir_fd=self.directory)
@@ -80,23 +82,28 @@ class LeaseQueue:
 
     def finish(self, held: str) -> None:
         """Remove a message for good (OSError)."""
+        try:
+            os.unlink(held, dir_fd=self.directory)
+        except FileNotFoundError:
+            self.held.pop(held, None)
+            raise
         self.held.pop(held, None)
-        os.unlink(held, dir_fd=self.directory)
 
     def give_back(self, held: str) -> None:
-        """Move a message back to where it was (OSError)."""
-        name = self.held.pop(held, None)
+        """Move a message back to where it was, if it is here (OSError)."""
+        name = self.held.get(held)
         if name is None:
             return
+        here, there = self.directory, self.source.directory
         try:
-            _rename_unless_taken(held, name, self.directory, self.source.directory)
+            _rename_unless_taken(held, name, here, there)
         except FileExistsError:
-            os.rename(
-                held, fresh_name(), src_dir_fd=self.directory, dst_dir_fd=self.source.directory
-            )
+            os.rename(held, fresh_name(), src_dir_fd=here, dst_dir_fd=there)
         except FileNotFoundError:
             # It has been returned already; or there is nothing any more that it could return to.
-            os.unlink(held, dir_fd=self.directory)
+            with suppress(FileNotFoundError):
+                os.unlink(held, dir_fd=here)
+        self.held.pop(held, None)
 
     def touch(self, held: str) -> None:
         """Let a message's time begin anew (OSError)."""
@@ -202,8 +209,8 @@ class ClaimedMessage(Message):
 class Claim:
     """A message is taken, and at the end of a `with` statement it is done, or given back."""
 
-    def __init__(self, source: Source, queues: LeaseQueues, lease_s: float | None) -> None:
-        self._source = source
+    def __init__(self, queue: Handles, queues: LeaseQueues, lease_s: float | None) -> None:
+        self._queue = queue
         self._queues = queues
         self._lease_s = None if lease_s == math.inf else lease_s
         self._lease: LeaseQueue | None = None
@@ -227,7 +234,7 @@ class Claim:
             with suppress(OSError):
                 lease.give_back(self._held)
             return
-        with translated(self._source.path):
+        with translated(lease.source.path):
             try:
                 lease.finish(self._held)
             except FileNotFoundError as missing:
@@ -235,11 +242,13 @@ class Claim:
 
     def take(self) -> ClaimedMessage | None:
         """Take the oldest message; None where there is none (QueueError)."""
-        with translated(self._source.path):
+        # It may be closed while one waits.
+        source = Source(self._queue._directory, self._queue._path, self._queue._absolute_path)
+        with translated(source.path):
             missed = None
-            while (name := classic.oldest_name(self._source.directory)) is not None:
+            while (name := classic.oldest_name(source.directory)) is not None:
                 # Known before it is there: whatever comes between, it is given back.
-                lease = self._lease = self._queues.get(self._source, self._lease_s)
+                lease = self._lease = self._queues.get(source, self._lease_s)
                 held = self._held = fresh_name()
                 try:
                     lease.take(name, held)
@@ -269,12 +278,15 @@ def _expired(lease: LeaseQueue) -> LeaseExpired:
 
 
 def _rename_unless_taken(name: str, new_name: str, directory: int, new_directory: int) -> None:
-    """Rename; FileExistsError where something has the new name already."""
+    """Rename; FileExistsError where something has the new name already, or can't be told."""
     import ctypes  # noqa: PLC0415  # what isn't given back doesn't wait for its import
 
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(
-        directory, os.fsencode(name), new_directory, os.fsencode(new_name), _RENAME_NOREPLACE
-    ):
+    try:
+        renameat2 = libc.renameat2
+    except AttributeError:  # not every C library has it
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+    names = os.fsencode(name), os.fsencode(new_name)
+    if renameat2(directory, names[0], new_directory, names[1], _RENAME_NOREPLACE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -67,10 +67,7 @@ class QueueNotEmpty(QueueError, TimeoutError):
 
 
 class LeaseExpired(QueueError):
-    """A claimed message has been returned to its queue before the work was done, or with it gone.
-
-    Its time was over. Another may have it by now.
-    """
+    """A claimed message was given back before the work was done, since its time was over."""
 
 
 class CastIncomplete(QueueError):
