@@ -17,7 +17,6 @@ from eventfs import (
     AsyncQueue,
     CastIncomplete,
     DaemonDied,
-    Message,
     Queue,
     QueueEmpty,
     QueueError,
@@ -404,7 +403,7 @@ def test_or_that_the_daemon_dies(doomed: Doomed) -> None:
 def test_or_that_the_object_is_closed(queue: AsyncQueue) -> None:
     async def claim() -> Message:
         async with queue.claim() as message:
-            return message
+            return Message(message.content)
 
     async def main() -> None:
         tasks = [asyncio.create_task(queue.receive()) for _ in range(2)]

@@ -676,3 +676,18 @@ def test_in_a_sticky_directory_nothing_changes(tree: Tree, worker: Queue) -> Non
     rename(tree, shared, b"1", worker, b"1", uid=BOB)
     tree.owner_died(OTHER_OWNER, NOW)
     assert names(shared) == [b"1"]
+
+
+@pytest.mark.usefixtures("jobs")
+def test_another_name_here_begins_the_time_anew(
+    tree: Tree, queue: Queue, worker: Queue, clock: FakeClock
+) -> None:
+    # For those who may not set the message's times.
+    set_rule(tree, worker, xattrs.LEASE, b"2")
+    claim(tree, queue, b"1", worker)
+    pass_time(tree, clock, SECOND_NS)
+    rename(tree, worker, b"1", worker, b"mine")
+    pass_time(tree, clock, SECOND_NS)
+    assert names(worker) == [b"mine"]
+    pass_time(tree, clock, SECOND_NS)
+    assert names(queue) == [b"1", b"2", b"3"]

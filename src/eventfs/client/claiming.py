@@ -8,6 +8,7 @@ import errno
 import math
 import os
 from contextlib import suppress
+from functools import cached_property
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -110,15 +111,10 @@ class LeaseQueue:
         try:
             os.utime(held, dir_fd=self.directory)
         except PermissionError:
-            # It is another user's. To move it to another lease queue, and back, does the same.
-            aside = LeaseQueue(self.source, None)
-            try:
-                aside.held[held] = self.held[held]
-                os.rename(held, held, src_dir_fd=self.directory, dst_dir_fd=aside.directory)
-                os.rename(held, held, src_dir_fd=aside.directory, dst_dir_fd=self.directory)
-                aside.held.clear()
-            finally:
-                aside.close()
+            # It is another user's. Another name here does the same.
+            here, other = self.directory, fresh_name()
+            os.rename(held, other, src_dir_fd=here, dst_dir_fd=here)
+            os.rename(other, held, src_dir_fd=here, dst_dir_fd=here)
 
     def has_vanished(self) -> bool:
         """Tell whether somebody has removed it."""
@@ -170,11 +166,46 @@ class LeaseQueues:
             queue.close()
 
 
-class ClaimedMessage(Message):
-    """A message while it is claimed: it has all details, and is still to be done or given back."""
+class ClaimedMessage:
+    """A message while it is claimed: still to be done, or given back.
 
-    _lease: LeaseQueue
-    _held: str
+    It has all that a `Message` has. Its content, and whatever else needs a look at it, is read when
+    it is asked for, which may raise LeaseExpired.
+    """
+
+    def __init__(self, name: str, lease: LeaseQueue, held: str) -> None:
+        self.name = name
+        """Its name in the queue."""
+        self._lease = lease
+        self._held = held
+
+    @cached_property
+    def _details(self) -> Message:
+        with translated(self._lease.source.path):
+            details = classic.look_at(self._lease.directory, self._held)
+        if details is None:
+            raise _expired(self._lease)
+        return details
+
+    @property
+    def content(self) -> bytes:
+        """All of its content."""
+        return self._details.content
+
+    @property
+    def size(self) -> int:
+        """The content's length in bytes."""
+        return len(self.content)
+
+    @property
+    def uid(self) -> int | None:
+        """The sender's user."""
+        return self._details.uid
+
+    @property
+    def time(self) -> float | None:
+        """When its content was last written, in seconds since the epoch."""
+        return self._details.time
 
     @property
     def path(self) -> str:
@@ -260,11 +291,7 @@ class Claim:
                         self._queues.forget(lease)
                     missed = name
                     continue
-                about = classic.look_at(lease.directory, held)
-                if about is not None:  # else its time is over already
-                    message = ClaimedMessage(about.content, name, about.uid, about.time)
-                    message._lease, message._held = lease, held
-                    return message
+                return ClaimedMessage(name, lease, held)
             return None
 
 

@@ -64,6 +64,7 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
         if replaced is not None:
             tree.remove(directory, replaced, now_ns)
         directory.rename(dentry, new_name, now_ns)
+        tree.leases.touched(message)
         message.ctime_ns = now_ns
     else:
         _move(tree, directory, dentry, message, new_directory, new_name, replaced, uid, gid, now_ns)

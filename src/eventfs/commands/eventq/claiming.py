@@ -38,7 +38,7 @@ def _work_on_next(queue: Queue, asked: Namespace, endings: Endings) -> bool:
         )
         if message is None:
             return False
-        how = execute(asked.exec, message, endings, EVENTQ_MESSAGE=message.path)
+        how = execute(asked.exec, message.content, endings, EVENTQ_MESSAGE=message.path)
         if how is not None:
             raise Complaint(
                 f"{queue.path}: the command ended {how}; its message was given back",

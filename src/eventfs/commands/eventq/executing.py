@@ -3,12 +3,11 @@
 import os
 import subprocess
 
-from eventfs import Message
 from eventfs.commands.eventq.endings import Endings
 from eventfs.commands.eventq.outcome import Ended
 
 
-def execute(command: str, message: Message, endings: Endings, **environment: str) -> str | None:
+def execute(command: str, content: bytes, endings: Endings, **environment: str) -> str | None:
     """Run a command with the content on its standard input; return how it failed, if it did.
 
     Raises Ended if a signal has made it fail that was to end eventq too.
@@ -16,7 +15,7 @@ def execute(command: str, message: Message, endings: Endings, **environment: str
     # A file, not a pipe: the command may end without reading it, or read it when it likes.
     stdin = os.memfd_create("message")
     with os.fdopen(stdin, "r+b", buffering=0) as file:
-        view = memoryview(message.content)
+        view = memoryview(content)
         while view:
             view = view[file.write(view) :]
         file.seek(0)

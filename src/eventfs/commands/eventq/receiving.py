@@ -79,7 +79,7 @@ def _work(command: str, queue: Queue, message: Message, endings: Endings) -> Non
         execute,
     )
 
-    how = execute(command, message, endings)
+    how = execute(command, message.content, endings)
     if how is not None:
         raise Complaint(
             f"{queue.path}: the command ended {how}; its message is in the queue again, as the"
