@@ -17,6 +17,7 @@ from eventfs import (
     AsyncQueue,
     CastIncomplete,
     DaemonDied,
+    Message,
     Queue,
     QueueEmpty,
     QueueError,

@@ -563,8 +563,9 @@ def test_two_queues_with_the_same_message_count_for_themselves(tree: Tree, worke
     message = create(tree, topic, b"1")
     fail(tree, ours, b"1", worker, 2)
     fail(tree, theirs, b"1", worker, 1)
-    assert attempts(tree, message) == 2
+    assert attempts(tree, message) == 1
     fail(tree, theirs, b"1", worker, 1)
+    assert attempts(tree, message) == 2
     assert names(theirs) == [b"1"]
     fail(tree, ours, b"1", worker, 1)
     assert (names(ours), names(theirs)) == ([], [b"1"])
@@ -575,9 +576,12 @@ def test_in_another_queue_it_begins_anew(tree: Tree, queue: Queue, worker: Queue
     other = mkdir(tree, b"other")
     set_rule(tree, other, xattrs.MAX_ATTEMPTS, b"2")
     fail(tree, queue, b"2", worker, 5)
+    assert attempts(tree, message_at(tree, queue, b"2")) == 5
     rename(tree, queue, b"2", other, b"2")
+    assert attempts(tree, message_at(tree, other, b"2")) == 0
     fail(tree, other, b"2", worker, 1)
     assert names(other) == [b"2"]
+    assert attempts(tree, message_at(tree, other, b"2")) == 1
 
 
 # What is refused

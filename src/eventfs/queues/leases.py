@@ -56,7 +56,8 @@ class Leases:
         self._places = places
         self._timers = timers
         self._loans: dict[Message, list[Loan]] = {}
-        #: How often a message returned, the most of its names; those that never did aren't here.
+        #: How often messages had returned when they last did, for those that did; moved to another
+        #: queue for good a message begins anew.
         self.attempts: dict[Message, int] = {}
 
     def lend(  # noqa: PLR0913  # what `renaming` knows
@@ -129,7 +130,7 @@ class Leases:
             self._places.lose_name(message, now_ns)
             return
         attempts = loan.attempts + 1
-        self.attempts[message] = max(attempts, self.attempts.get(message, 0))
+        self.attempts[message] = attempts
         most = xattrs.rule(source, xattrs.MAX_ATTEMPTS)
         if most is not None and attempts >= most:
             self._give_up(loan, message, now_ns)

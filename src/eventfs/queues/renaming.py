@@ -121,8 +121,11 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     message.ctime_ns = now_ns
     number = Sequence(tree.next_number())
     if keeps:
-        arrival: Arrival = Dentry(name, message, number, payer)
-        if xattrs.rule(target, xattrs.LEASE) is not None:
+        arrival: Arrival
+        if xattrs.rule(target, xattrs.LEASE) is None:
+            arrival = Dentry(name, message, number, payer)
+            tree.leases.attempts.pop(message, None)
+        else:
             arrival = tree.leases.lend(source, dentry, message, target, name, number, payer)
         target.append(arrival, now_ns)
     tree.arrived(target, name, message, number, now_ns)
