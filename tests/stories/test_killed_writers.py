@@ -30,6 +30,8 @@ AT_ONCE = 8
 LIFE_S = 0.08
 DEADLINE_S = 60
 
+pytestmark = pytest.mark.timeout(2 * DEADLINE_S + WRITERS / 10)
+
 #: What a message with so many lines besides the first and the last says.
 EXPECTED = """
 def expected(name, count):
@@ -163,11 +165,12 @@ def killed_writers(queue: Path, tmp: Path, stdout: int) -> None:
     living: list[tuple[float, int, subprocess.Popen[bytes]]] = []
 
     def kill_next() -> None:
-        at, _, process = heapq.heappop(living)
+        at, _, process = living[0]
         time.sleep(max(0, at - time.monotonic()))
         # Its children too. The leader is still there, dead or alive, so the number is theirs.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        heapq.heappop(living)
 
     try:
         for number in range(WRITERS):
