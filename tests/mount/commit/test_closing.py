@@ -1,15 +1,19 @@
 """A message is committed when its creator has closed it: no earlier, and no later."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.mount.commit.writers import TEXT, Write
+from tests.mount.daemon import Mounter
 from tests.mount.making import messages
-from tests.mount.processes import in_child
+from tests.mount.processes import in_child, wait_until_blocked
+from tests.mounts import wait_until
 
 
 def bash(script: str, queue: Path) -> str:
@@ -248,3 +252,41 @@ def test_a_close_is_released_before_the_next_request_of_the_program(root: Path) 
         return True
 
     assert in_child(close_often)
+
+
+def test_also_when_many_close_at_once(mounter: Mounter) -> None:
+    """Of releases the kernel sends only some at a time, unless it is told otherwise."""
+    mount = mounter("-o", "commit=close", "-d")
+    mount.expected.append("eventfs: ")
+    queue = mount.path / "queue"
+    queue.mkdir()
+    closers = [Closer(queue / f"{number}") for number in range(40)]
+    mount.process.send_signal(signal.SIGSTOP)
+    try:
+        for closer in closers:
+            closer.start()
+            wait_until(lambda: closer.native_id, "the thread")  # noqa: B023  # it is called at once
+            wait_until_blocked(closer.native_id or 0)
+    finally:
+        mount.process.send_signal(signal.SIGCONT)
+        for closer in closers:
+            closer.join()
+    said = mount.said().splitlines()
+    for closer in closers:
+        lookups = [at for at, line in enumerate(said) if line.endswith(f"b'{closer.path.name}')")]
+        assert said.index(f"eventfs: release({closer.ino})") < lookups[-1]
+
+
+class Closer(threading.Thread):
+    """Closes a message and looks at it again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        os.mknod(path)
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY)
+        self.ino = os.fstat(self.fd).st_ino
+
+    def run(self) -> None:
+        os.close(self.fd)
+        self.path.stat()
