@@ -229,8 +229,7 @@ def test_what_another_process_closes_last_is_committed(queue: Path, write: Write
     children = Path(f"/proc/{writer.process.pid}/task/{writer.process.pid}/children").read_text()
     assert messages(queue) == []
     os.kill(int(children), 9)
-    writer.end()
-    assert messages(queue) == ["message"]
+    wait_until(lambda: messages(queue) == ["message"], "the child to end")
 
 
 def test_a_close_is_released_before_the_next_request_of_the_program(root: Path) -> None:
