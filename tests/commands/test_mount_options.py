@@ -89,6 +89,25 @@ def test_set_user_ids_and_devices_are_off_unless_asked_for(
     assert {"nosuid", "nodev"} <= flags(mountpoint)
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], ["head", "message", "tail"]),
+        (["-o", "commit=create"], ["head", "message", "tail"]),
+        (["-o", "commit=close"], []),
+    ],
+)
+def test_a_message_joins_when_it_is_made_unless_the_mount_commits_at_close(
+    commands: Commands, mountpoint: Path, options: list[str], shown: list[str]
+) -> None:
+    commands.mount(*options, "events")
+    queue = mountpoint / "queue"
+    queue.mkdir()
+    with (queue / "message").open("w"):
+        assert names(queue) == shown
+    assert names(queue) == ["head", "message", "tail"]
+
+
 def test_ro_lets_nobody_make_a_queue(commands: Commands, mountpoint: Path) -> None:
     commands.mount("-o", "ro", "events")
     assert names(mountpoint) == []

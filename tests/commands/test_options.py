@@ -203,3 +203,29 @@ def test_the_time_to_poll_is_given_in_microseconds(value: str, spin_ns: int) -> 
 def test_another_time_to_poll_is_refused(value: str) -> None:
     with pytest.raises(OptionError, match="isn't a number of microseconds below a million"):
         parse([f"spin={value}"], None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "at_close"),
+    [
+        ([], False),
+        (["commit=create"], False),
+        (["commit=close"], True),
+        (["commit=close", "commit=create"], False),
+    ],
+)
+def test_when_messages_are_committed(texts: list[str], *, at_close: bool) -> None:
+    assert parse(texts, None).commits_at_close is at_close
+
+
+@pytest.mark.parametrize("value", ["Close", "open", "1", "close "])
+def test_they_are_committed_at_no_other_time(value: str) -> None:
+    with pytest.raises(
+        OptionError, match=f"^mount option 'commit': '{value}' is neither 'create' nor 'close'$"
+    ):
+        parse([f"commit={value}"], None)
+
+
+def test_when_they_are_committed_needs_to_be_said() -> None:
+    with pytest.raises(OptionError, match="'commit' needs a value"):
+        parse(["commit"], None)

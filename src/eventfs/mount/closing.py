@@ -135,11 +135,11 @@ def process(tid: Tid) -> Tid:
 def _state(tid: Tid) -> _State:
     """Tell what a thread is about that waits for our answer to FLUSH (OSError)."""
     # All in pages: the size of its memory, what of it is resident, shared, and the program's code.
-    size, _, _, code, *_ = map(int, Path(f"/proc/{tid}/statm").read_bytes().split())
+    size, _, _, code, *_ = map(int, _read(b"/proc/%d/statm" % tid).split())
     if size:
         return _State.RUNS if code else _State.BECOMES_ANOTHER
     # It has given its memory back. The name in field 2 of proc_pid_stat(5) may contain anything.
-    fields = Path(f"/proc/{tid}/stat").read_bytes().rpartition(b")")[2].split()
+    fields = _read(b"/proc/%d/stat" % tid).rpartition(b")")[2].split()
     flags, exit_code = int(fields[9 - 3]), int(fields[52 - 3])
     if exit_code & _SIGNAL:
         return _State.IS_KILLED
@@ -191,8 +191,17 @@ def _may_lead_to(path: bytes, name: Name) -> bool:
 def _is_of(path: bytes, ino: Ino) -> bool:
     """Tell whether a descriptor is of an inode, by its fdinfo; kernels before 5.14 don't say."""
     try:
-        info = Path(os.fsdecode(path)).read_bytes()
+        info = _read(path)
     except FileNotFoundError:
         return False
     _, found, number = info.partition(b"\nino:")
     return not found or int(number.split()[0]) == ino
+
+
+def _read(path: bytes) -> bytes:
+    """Read a file of /proc, which fits into one read, in a third of open()'s time (OSError)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)

@@ -10,7 +10,8 @@ What the kernel may remember, and why it never shows anything untrue:
   must not find it any more; so each path walk asks for it, and gets its attributes too.
 - A queue's and the root's attributes: for long. Only the kernel changes them, except for
   vanishing, which invalidates them.
-- A message's name: nothing, since unlinking `head` removes a name that the kernel doesn't know of.
+- A message's name: nothing, since unlinking `head` removes a name that the kernel doesn't know of,
+  and an unfinished one is there for its creator only.
 - A message's attributes: for long. Only the kernel changes them, except for the number of links,
   which unlinking `head` changes; it invalidates them.
 - `head` and `tail`: their names for long, except where S_ISVTX gives each user links of their own;

@@ -46,6 +46,10 @@ def meant_by(speaker: int, number: int) -> int:
         return 0
     for pid in _all_pids():
         try:
+            # Only of these more is looked at: one that is in exec, and waits for us, holds a lock
+            # that it takes to open its namespace.
+            if _numbers(pid)[depth : depth + 1] != [number]:
+                continue
             if _number_at(depth, namespace, pid) == number:
                 return pid
         except OSError:

@@ -191,6 +191,10 @@ FLAGS = (
 MAX_WRITE_BYTES = 1 << 20
 _MAX_PAGES_COUNT = 256
 
+#: How many requests that nobody waits for may be under way, among them releases: as many as can be
+#: said. By default it is 12, and what is over that comes after the program's next request.
+MAX_BACKGROUND = 0xFFFF
+
 #: Room for any request: one that writes the most, and its headers.
 REQUEST_BYTES = MAX_WRITE_BYTES + 4096
 
@@ -252,7 +256,7 @@ Handler = Callable[[Request], Answer]
 def init_out(max_readahead: int) -> bytes:
     """Answer INIT."""
     return INIT_OUT.pack(
-        MAJOR, MINOR, max_readahead, FLAGS, 0, 0, MAX_WRITE_BYTES, 1,
+        MAJOR, MINOR, max_readahead, FLAGS, MAX_BACKGROUND, 0, MAX_WRITE_BYTES, 1,
         _MAX_PAGES_COUNT, 0, 0,
     )  # fmt: skip
 

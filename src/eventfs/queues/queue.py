@@ -394,7 +394,7 @@ class Queue(Directory[Message | Packet]):
     def free_name(self, number: int) -> Name:
         """Return a port's name for what arrived with this number; another where it is taken."""
         name = port_name(number)
-        while name in self._dentries or self.is_unfinished(name):
+        while name in self._dentries or (self.unfinished and name in self.unfinished):
             name = Name(name + b"+")
         return name
 
