@@ -120,6 +120,14 @@ class Closing:
             self._on_commit(message)
 
 
+def is_killed(tid: Tid) -> bool:
+    """Tell whether a thread that closes a descriptor does so since it is killed by a signal."""
+    try:
+        return _state(tid) is _State.IS_KILLED
+    except OSError:
+        return False
+
+
 def process(tid: Tid) -> Tid:
     """Return the id of the process of a thread that waits for our answer; 0 where it isn't seen."""
     try:

@@ -138,7 +138,9 @@ class Operations:
         # A directory's handle: what it lists, and for whom.
         self._listings: dict[Handle, tuple[Root | Queue, Uid]] = {}
         self._last_listing = Handle(0)
-        self.ports = Ports(tree, connection, self._deaths_first, self._ports_used)
+        self.ports = Ports(
+            tree, connection, self._deaths_first, self._ports_used, tells_kills=commits_at_close
+        )
         #: Those who wait for room in a queue.
         self.short = self.ports.short
         # Messages whose content the kernel was given, as long as it knows them.
@@ -430,7 +432,10 @@ class Operations:
     def flush(self, request: Request) -> bytes:
         if not self._commits_at_close:
             return self._unsupported(request)
-        if self._unfinished:
+        (fh,) = wire.FLUSH_IN.unpack_from(request.body)
+        if fh >= FIRST_HANDLE:
+            self.ports.flush(fh, request.tid)
+        elif self._unfinished:
             self._closing.flushed(request.ino, request.tid)
         return b""
 

@@ -13,7 +13,7 @@ import select
 from collections.abc import Callable
 from os import O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY
 
-from eventfs.mount import wire
+from eventfs.mount import closing, wire
 from eventfs.mount.clock import clock_ns
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import Failed
@@ -21,7 +21,7 @@ from eventfs.mount.wire import Handle, Request
 from eventfs.queues import ports
 from eventfs.queues.errors import LimitReached, MessageTooLong, QueueGone, Refused
 from eventfs.queues.names import LINES
-from eventfs.queues.queue import Port, Queue
+from eventfs.queues.queue import Port, Queue, Tid
 from eventfs.queues.tree import Tree
 
 #: The first handle of a port: messages' are smaller.
@@ -34,10 +34,11 @@ _WRITABLE = select.POLLOUT | select.POLLWRNORM
 class PortHandle:
     """An open port.
 
-    `rest` is the beginning of a line whose end is still to be written. It is charged to the user.
+    `rest` is the beginning of a line whose end is still to be written, by the thread `writer`. It
+    is charged to the user.
     """
 
-    __slots__ = ("_connection", "flags", "kernels", "lines", "queue", "rest", "user")
+    __slots__ = ("_connection", "flags", "kernels", "lines", "queue", "rest", "user", "writer")
 
     def __init__(self, port: Port, user: ports.User, flags: int, connection: Connection) -> None:
         """Open *port* for *user*."""
@@ -46,6 +47,7 @@ class PortHandle:
         self.user = user
         self.flags = flags
         self.rest = b""
+        self.writer = Tid(0)
         # The kernel's number for this handle, by which those who poll it are woken.
         self.kernels = 0
         self._connection = connection
@@ -76,6 +78,8 @@ class Ports:
         connection: Connection,
         deaths_first: Callable[[Queue], None],
         on_traffic: Callable[[Queue, list[ports.Taken]], None],
+        *,
+        tells_kills: bool,
     ) -> None:
         """Open none yet.
 
@@ -83,6 +87,7 @@ class Ports:
         goes with its queue.
         *on_traffic* is told of each queue whose messages have changed, and of those that were taken
         and that the kernel may know.
+        With *tells_kills* the beginning of a line goes with its writer who is killed.
         """
         #: Handles that are polled for room where there was none.
         self.short: set[PortHandle] = set()
@@ -90,6 +95,7 @@ class Ports:
         self._connection = connection
         self._deaths_first = deaths_first
         self._on_traffic = on_traffic
+        self._tells_kills = tells_kills
         self._handles: dict[Handle, PortHandle] = {}
         self._last = FIRST_HANDLE - 1
 
@@ -106,7 +112,9 @@ class Ports:
         self._last += 1
         self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
         port.holds += 1
-        how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM | wire.FOPEN_NOFLUSH
+        how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
+        if not (self._tells_kills and port.name == LINES):
+            how |= wire.FOPEN_NOFLUSH
         return wire.OPEN_OUT.pack(self._last, how, 0)
 
     def read(self, fh: Handle, request: Request) -> bytes:
@@ -144,6 +152,7 @@ class Ports:
         self._deaths_first(queue)
         data = bytes(request.rest(wire.WRITE_IN.size))
         if handle.lines:
+            handle.writer = request.tid
             written = self._write_lines(handle, data)
         elif offset and not handle.flags & O_APPEND:
             # The next piece of so many parts that the kernel has cut them.
@@ -181,6 +190,16 @@ class Ports:
             if not handle.queue.links or ports.has_room(self._tree, handle.queue, handle.user):
                 self.short.remove(handle)
                 handle.wake()
+
+    def flush(self, fh: Handle, tid: Tid) -> None:
+        """Forget the beginning of a line if its writer closes the port since it is killed."""
+        handle = self._handles[fh]
+        if (
+            handle.rest
+            and closing.is_killed(tid)
+            and (tid == handle.writer or self._tree.threads.same_process(tid, handle.writer))
+        ):
+            self._charge_rest(handle, b"")
 
     def release(self, fh: Handle) -> None:
         """Close a port; the rest of a line is a message now, if there is room for it."""

@@ -125,6 +125,7 @@ WRITE_OUT = struct.Struct("=II")  # size
 POLL_IN = struct.Struct("=QQII")  # handle, the kernel's number for it, flags, events
 POLL_OUT = struct.Struct("=II")  # events
 RELEASE_IN = struct.Struct("=Q")  # handle
+FLUSH_IN = RELEASE_IN
 #: Which are given, padding, handle, size, lock owner, seconds of atime, mtime, ctime, nanoseconds
 #: of them, mode, unused, user, group, unused.
 SETATTR_IN = struct.Struct("=IIQQQqqqIIIIIIII")
