@@ -371,9 +371,11 @@ class PolledOwners:
     def _look(self) -> None:
         while not self._stop.wait(POLL_S):
             with self._lock:
-                dead = [owner for owner, process in self._processes.items() if _is_dead(process)]
-                for owner in dead:
-                    del self._processes[owner]
+                processes = list(self._processes.items())
+            # Without the lock: a process in exec may keep us waiting until it is answered itself.
+            dead = [owner for owner, process in processes if _is_dead(process)]
+            with self._lock:
+                dead = [owner for owner in dead if self._processes.pop(owner, None)]
                 if dead and not self._dead:
                     os.write(self._writer, b"!")
                 self._dead += dead
