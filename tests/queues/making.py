@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
 
-from eventfs.queues import acl, ports, renaming
+from eventfs.queues import acl, attributes, ports, renaming
 from eventfs.queues.acl import Acl, _Entry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Inode, Mode
@@ -335,17 +335,17 @@ def follow(
     tree: Tree, queue: Queue, *sources: bytes, uid: Uid = ALICE, tid: int = 1, now_ns: int = NOW
 ) -> None:
     """Set `user.eventfs_follow`."""
-    tree.follow(queue, b"/".join(sources), uid, Tid(tid), now_ns)
+    attributes.follow(tree, queue, b"/".join(sources), uid, Tid(tid), now_ns)
 
 
 def set_rule(tree: Tree, queue: Queue, name: bytes, value: bytes, *, now_ns: int = NOW) -> None:
     """Set an attribute of a queue."""
-    tree.set_xattr(queue, name, value, now_ns)
+    attributes.put(tree, queue, name, value, now_ns)
 
 
 def bury_in(tree: Tree, queue: Queue, target: bytes, *, uid: Uid = ALICE, tid: int = 1) -> None:
     """Set `user.eventfs_dead_letter`."""
-    tree.bury_in(queue, Name(target), uid, Tid(tid), NOW)
+    attributes.bury_in(tree, queue, Name(target), uid, Tid(tid), NOW)
 
 
 def pass_time(tree: Tree, clock: FakeClock, time_ns: int) -> None:

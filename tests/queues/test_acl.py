@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventfs.queues import xattrs
+from eventfs.queues import attributes, xattrs
 from eventfs.queues.acl import ACCESS, DEFAULT, Acl
 from eventfs.queues.errors import BadValue, NoDefaultAcl, NoSuchAttribute
 from eventfs.queues.inode import Mode
@@ -155,22 +155,22 @@ def test_an_inherited_list_gives_no_right_that_was_not_asked_for(rights: Rights,
 
 
 def test_setting_a_list_sets_the_mode(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
+    attributes.put(tree, message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
     assert message.mode == S_IFREG | 0o751
     assert xattrs.get(message, ACCESS) == extended(7, 6, 4, 5, 1)
     assert times(message) == (THEN, THEN, NOW)
 
 
 def test_a_list_that_says_no_more_than_a_mode_is_not_kept(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, ACCESS, minimal(6, 4, 0), NOW)
+    attributes.put(tree, message, ACCESS, minimal(6, 4, 0), NOW)
     assert message.mode == S_IFREG | 0o640
     assert message.xattrs is None
     assert times(message) == (THEN, THEN, NOW)
 
 
 def test_it_takes_the_place_of_one_that_says_more(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
-    tree.set_xattr(message, ACCESS, minimal(6, 4, 0), NOW)
+    attributes.put(tree, message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
+    attributes.put(tree, message, ACCESS, minimal(6, 4, 0), NOW)
     assert message.mode == S_IFREG | 0o640
     with pytest.raises(NoSuchAttribute):
         xattrs.get(message, ACCESS)
@@ -179,12 +179,12 @@ def test_it_takes_the_place_of_one_that_says_more(tree: Tree, message: Message) 
 
 def test_setting_a_list_keeps_the_other_nine_bits(tree: Tree) -> None:
     queue = mkdir(tree, mode=0o7755)
-    tree.set_xattr(queue, ACCESS, extended(7, 6, 4, 0, 0), NOW)
+    attributes.put(tree, queue, ACCESS, extended(7, 6, 4, 0, 0), NOW)
     assert queue.mode == S_IFDIR | 0o7700
 
 
 def test_chmod_changes_what_the_list_says(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
+    attributes.put(tree, message, ACCESS, extended(7, 6, 4, 5, 1), NOW)
     tree.chmod(message, Mode(0o4620), NOW)
     assert message.mode == S_IFREG | 0o4620
     assert xattrs.get(message, ACCESS) == extended(6, 6, 4, 2, 0)
@@ -194,30 +194,30 @@ def test_a_bad_list_is_refused_and_changes_nothing(tree: Tree, queue: Queue) -> 
     before = queue.mode, times(queue)
     for name in (ACCESS, DEFAULT):
         with pytest.raises(BadValue):
-            tree.set_xattr(queue, name, b"nonsense", NOW)
+            attributes.put(tree, queue, name, b"nonsense", NOW)
     assert (queue.mode, times(queue)) == before
     assert queue.xattrs is None
 
 
 def test_a_message_has_nothing_to_pass_on(tree: Tree, message: Message) -> None:
     with pytest.raises(NoDefaultAcl):
-        tree.set_xattr(message, DEFAULT, minimal(7, 7, 7), NOW)
+        attributes.put(tree, message, DEFAULT, minimal(7, 7, 7), NOW)
     assert message.xattrs is None
 
 
 def test_a_default_list_does_not_change_the_mode(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, DEFAULT, extended(7, 7, 7, 7, 7), NOW)
+    attributes.put(tree, queue, DEFAULT, extended(7, 7, 7, 7, 7), NOW)
     assert queue.mode == S_IFDIR | 0o755
 
 
 def test_lists_are_charged_as_other_attributes_are(tree: Tree, queue: Queue) -> None:
     value = extended(7, 6, 4, 5, 1)
-    tree.set_xattr(queue, ACCESS, value, NOW)
-    tree.set_xattr(queue, DEFAULT, value, NOW)
+    attributes.put(tree, queue, ACCESS, value, NOW)
+    attributes.put(tree, queue, DEFAULT, value, NOW)
     expected = len(ACCESS) + len(DEFAULT) + 2 * (len(value) + ATTRIBUTE)
     assert queue.payer.user.bytes == tree.ledger.stored_bytes == expected
-    tree.remove_xattr(queue, ACCESS, NOW)
-    tree.remove_xattr(queue, DEFAULT, NOW)
+    attributes.remove(tree, queue, ACCESS, NOW)
+    attributes.remove(tree, queue, DEFAULT, NOW)
     assert queue.payer.user.bytes == tree.ledger.stored_bytes == 0
 
 
@@ -225,7 +225,7 @@ def test_lists_are_charged_as_other_attributes_are(tree: Tree, queue: Queue) -> 
 
 
 def test_a_message_inherits_its_queues_default_list(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
+    attributes.put(tree, queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
     message = create(tree, queue, mode=S_IFREG | 0o640)
     assert message.mode == S_IFREG | 0o640
     assert message.xattrs == {ACCESS: extended(6, 6, 4, 4, 0)}
@@ -234,7 +234,7 @@ def test_a_message_inherits_its_queues_default_list(tree: Tree, queue: Queue) ->
 def test_a_default_list_that_says_no_more_than_a_mode_only_takes_rights_away(
     tree: Tree, queue: Queue
 ) -> None:
-    tree.set_xattr(queue, DEFAULT, minimal(7, 5, 0), NOW)
+    attributes.put(tree, queue, DEFAULT, minimal(7, 5, 0), NOW)
     message = create(tree, queue, mode=S_IFREG | 0o666)
     assert message.mode == S_IFREG | 0o640
     assert xattrs.names(message) == []
@@ -242,7 +242,7 @@ def test_a_default_list_that_says_no_more_than_a_mode_only_takes_rights_away(
 
 def test_a_queue_inherits_the_roots_default_list_and_passes_it_on(tree: Tree) -> None:
     value = extended(7, 6, 4, 7, 5)
-    tree.set_xattr(tree.root, DEFAULT, value, NOW)
+    attributes.put(tree, tree.root, DEFAULT, value, NOW)
     queue = mkdir(tree, mode=0o777)
     assert queue.mode == S_IFDIR | 0o775
     assert queue.xattrs == {ACCESS: value, DEFAULT: value}
@@ -252,20 +252,20 @@ def test_a_queue_inherits_the_roots_default_list_and_passes_it_on(tree: Tree) ->
 
 def test_inheriting_keeps_the_other_bits_and_the_times_alike(tree: Tree) -> None:
     queue = mkdir(tree, mode=0o3777)
-    tree.set_xattr(queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
+    attributes.put(tree, queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
     message = create(tree, queue, mode=S_IFREG | 0o4750, now_ns=NOW)
     assert message.mode == S_IFREG | 0o4750
     assert times(message) == (NOW, NOW, NOW)
 
 
 def test_without_a_default_list_nothing_is_inherited(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, ACCESS, extended(7, 6, 4, 7, 5), NOW)
+    attributes.put(tree, queue, ACCESS, extended(7, 6, 4, 7, 5), NOW)
     message = create(tree, queue)
     assert (message.mode, message.xattrs) == (S_IFREG | 0o644, None)
 
 
 def test_what_is_inherited_is_charged_and_refunded(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
+    attributes.put(tree, queue, DEFAULT, extended(7, 6, 4, 7, 5), NOW)
     message = create(tree, queue)
     queues_bytes = queue.xattr_bytes
     assert queue.payer.user.bytes == queues_bytes + message.xattr_bytes
@@ -283,11 +283,11 @@ def test_a_list_set_from_outside_the_group_takes_s_isgid(value: bytes) -> None:
     tree = make_tree(threads=threads)
     queue = mkdir(tree, mode=0o2755)
     threads.may_act_for = lambda tid, uid, gid: (tid, uid, gid) == (5, queue.uid, queue.gid)
-    tree.set_xattr(queue, ACCESS, value, NOW, Tid(5))
+    attributes.put(tree, queue, ACCESS, value, NOW, Tid(5))
     assert queue.mode == S_IFDIR | 0o2755
-    tree.set_xattr(queue, DEFAULT, value, NOW, Tid(6))
+    attributes.put(tree, queue, DEFAULT, value, NOW, Tid(6))
     assert queue.mode == S_IFDIR | 0o2755
-    tree.set_xattr(queue, ACCESS, value, NOW, Tid(6))
+    attributes.put(tree, queue, ACCESS, value, NOW, Tid(6))
     assert queue.mode == S_IFDIR | 0o755
 
 
@@ -299,5 +299,5 @@ def test_a_list_that_is_not_there_is_removed_without_a_trace(tree: Tree, name: b
     queue = mkdir(tree, mode=0o755)
     for inode in (tree.root, queue, create(tree, queue)):
         before = inode.mode, times(inode)
-        assert tree.remove_xattr(inode, name, NOW + 1) is None
+        assert attributes.remove(tree, inode, name, NOW + 1) is None
         assert (inode.mode, times(inode)) == before

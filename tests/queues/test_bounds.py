@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventfs.queues import xattrs
+from eventfs.queues import attributes, xattrs
 from eventfs.queues.bounds import Ages
 from eventfs.queues.directory import Sequence
 from eventfs.queues.errors import BadValue, LimitReached, NotFound
@@ -50,7 +50,7 @@ def ring(tree: Tree, queue: Queue) -> Queue:
 
 
 def counted(tree: Tree, queue: Queue, name: bytes) -> int:
-    return int(tree.xattr(queue, name))
+    return int(attributes.get(tree, queue, name))
 
 
 def made(tree: Tree, queue: Queue, name: bytes, size: int) -> Message:
@@ -170,9 +170,9 @@ def test_a_limit_below_what_is_there_drops_at_once(tree: Tree, queue: Queue) -> 
 
 
 def test_removed_a_limit_is_none(tree: Tree, ring: Queue) -> None:
-    tree.remove_xattr(ring, xattrs.MAX_MESSAGES, NOW)
+    attributes.remove(tree, ring, xattrs.MAX_MESSAGES, NOW)
     fill(tree, ring, b"1", b"2", b"3")
-    tree.remove_xattr(ring, xattrs.OVERFLOW, NOW)
+    attributes.remove(tree, ring, xattrs.OVERFLOW, NOW)
     assert len(ring) == 3
     assert ring.bounds is None
 
@@ -462,11 +462,11 @@ def test_overflow_is_one_of_two(tree: Tree, queue: Queue, value: bytes) -> None:
 
 
 def test_of_a_message_these_are_ordinary_attributes(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, xattrs.MAX_MESSAGES, b"anything", NOW)
-    assert tree.xattr(message, xattrs.MAX_MESSAGES) == b"anything"
+    attributes.put(tree, message, xattrs.MAX_MESSAGES, b"anything", NOW)
+    assert attributes.get(tree, message, xattrs.MAX_MESSAGES) == b"anything"
 
 
 def test_what_was_lost_can_only_be_read(tree: Tree, queue: Queue) -> None:
     for name in (xattrs.DROPPED, xattrs.EXPIRED, xattrs.LENT):
-        assert tree.xattr(queue, name) == b"0"
+        assert attributes.get(tree, queue, name) == b"0"
         assert name not in xattrs.names(queue)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eventfs.queues import attributes
 from eventfs.queues.errors import NoSuchAttribute, NotFound, NotPermitted
 from eventfs.queues.message import Message
 from eventfs.queues.queue import Queue
@@ -24,13 +25,13 @@ from tests.queues.making import (
 
 def told(tree: Tree, queue: Queue) -> tuple[bytes, bytes]:
     """Return how many messages there are said to be, and how many bytes."""
-    return tree.xattr(queue, MESSAGES), tree.xattr(queue, BYTES)
+    return attributes.get(tree, queue, MESSAGES), attributes.get(tree, queue, BYTES)
 
 
 def test_an_empty_queue_has_none(tree: Tree, queue: Queue) -> None:
     assert told(tree, queue) == (b"0", b"0")
     with pytest.raises(NoSuchAttribute):
-        tree.xattr(queue, OLDEST)
+        attributes.get(tree, queue, OLDEST)
 
 
 def test_messages_and_bytes_count_however_they_came(
@@ -65,14 +66,14 @@ def test_a_link_more_counts_in_each_queue(
 
 def test_the_oldest_is_told_by_when_it_was_written(tree: Tree, queue: Queue) -> None:
     put(tree, queue, now_ns=5_000_000_007)
-    assert tree.xattr(queue, OLDEST) == b"5.000000007"
+    assert attributes.get(tree, queue, OLDEST) == b"5.000000007"
     message = message_at(tree, queue, names(queue)[0])
-    assert tree.xattr(queue, OLDEST) == b"5.000000007"
+    assert attributes.get(tree, queue, OLDEST) == b"5.000000007"
     tree.write(message, 0, b"later", 6 * 10**9)
     put(tree, queue, now_ns=7 * 10**9)
-    assert tree.xattr(queue, OLDEST) == b"6.000000000"
+    assert attributes.get(tree, queue, OLDEST) == b"6.000000000"
     take(tree, queue)
-    assert tree.xattr(queue, OLDEST) == b"7.000000000"
+    assert attributes.get(tree, queue, OLDEST) == b"7.000000000"
 
 
 @pytest.mark.parametrize("name", sorted(COMPUTED))
@@ -80,9 +81,9 @@ def test_they_can_neither_be_set_nor_removed_and_take_nothing(
     tree: Tree, queue: Queue, name: bytes
 ) -> None:
     with pytest.raises(NotPermitted):
-        tree.set_xattr(queue, name, b"1", NOW)
+        attributes.put(tree, queue, name, b"1", NOW)
     with pytest.raises(NotPermitted):
-        tree.remove_xattr(queue, name, NOW)
+        attributes.remove(tree, queue, name, NOW)
     assert queue.xattr_bytes == 0
 
 
@@ -92,12 +93,12 @@ def test_a_vanished_queue_tells_nothing(tree: Tree, queue: Queue, name: bytes) -
     queue.holds += 1
     rmdir(tree, b"queue")
     with pytest.raises(NotFound):
-        tree.xattr(queue, name)
+        attributes.get(tree, queue, name)
 
 
 def test_of_a_message_the_names_are_those_of_ordinary_attributes(
     tree: Tree, message: Message
 ) -> None:
     for name in COMPUTED:
-        tree.set_xattr(message, name, b"anything", NOW)
-        assert tree.xattr(message, name) == b"anything"
+        attributes.put(tree, message, name, b"anything", NOW)
+        assert attributes.get(tree, message, name) == b"anything"

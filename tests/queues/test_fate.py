@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventfs.queues import xattrs
+from eventfs.queues import attributes, xattrs
 from eventfs.queues.errors import AlreadyExists, NoSuchAttribute, NotFound, NotPermitted
 from eventfs.queues.inode import Mode
 from eventfs.queues.message import Message
@@ -256,7 +256,7 @@ def test_an_orphaned_queue_works_like_any_other(tree: Tree, queue: Queue) -> Non
 
 def test_stickiness_removed_before_the_death_keeps_nothing(tree: Tree, queue: Queue) -> None:
     set_sticky(queue)
-    assert tree.remove_xattr(queue, STICKY, NOW) is None
+    assert attributes.remove(tree, queue, STICKY, NOW) is None
     assert not queue.vanished
     tree.owner_died(OWNER, NOW)
     assert queue.vanished
@@ -268,7 +268,7 @@ def test_stickiness_removed_after_the_death_makes_the_queue_vanish(
     set_sticky(queue)
     tree.owner_died(OWNER, NOW)
     message.holds += 1
-    gone = tree.remove_xattr(queue, STICKY, NOW)
+    gone = attributes.remove(tree, queue, STICKY, NOW)
     assert gone == (queue, [(b"message", message)])
     assert names(tree.root) == []
     assert queue.vanished
@@ -280,15 +280,15 @@ def test_another_attribute_removed_after_the_death_changes_nothing(
     set_sticky(queue)
     xattrs.put(queue, b"user.colour", b"", NOW)
     tree.owner_died(OWNER, NOW)
-    assert tree.remove_xattr(queue, b"user.colour", NOW) is None
+    assert attributes.remove(tree, queue, b"user.colour", NOW) is None
     with pytest.raises(NoSuchAttribute):
-        tree.remove_xattr(queue, b"user.colour", NOW)
+        attributes.remove(tree, queue, b"user.colour", NOW)
     assert not queue.vanished
 
 
 def test_stickiness_that_was_set_again_keeps_the_queue(tree: Tree, queue: Queue) -> None:
     set_sticky(queue)
-    tree.remove_xattr(queue, STICKY, NOW)
+    attributes.remove(tree, queue, STICKY, NOW)
     set_sticky(queue)
     tree.owner_died(OWNER, NOW)
     assert not queue.vanished
@@ -300,14 +300,14 @@ def test_stickiness_removed_from_a_vanished_queue_changes_nothing(tree: Tree, qu
     queue.holds += 1
     rmdir(tree)
     new = mkdir(tree)
-    assert tree.remove_xattr(queue, STICKY, NOW) is None
+    assert attributes.remove(tree, queue, STICKY, NOW) is None
     assert lookup(tree, tree.root, b"queue") is new
 
 
 def test_stickiness_is_nothing_to_a_message_and_to_the_root(tree: Tree, message: Message) -> None:
     for inode in (message, tree.root):
         xattrs.put(inode, STICKY, b"", NOW)
-        assert tree.remove_xattr(inode, STICKY, NOW) is None
+        assert attributes.remove(tree, inode, STICKY, NOW) is None
     xattrs.put(message, STICKY, b"", NOW)
     tree.owner_died(OWNER, NOW)
     assert message.links == 0

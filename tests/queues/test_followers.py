@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eventfs.queues import acl, ports, xattrs
+from eventfs.queues import acl, attributes, ports, xattrs
 from eventfs.queues.errors import (
     AlreadyExists,
     AttributeNotSupported,
@@ -76,7 +76,7 @@ def mine(tree: Tree, news: Queue) -> Queue:
 @pytest.fixture
 def topic(tree: Tree, news: Queue) -> Queue:
     """A queue of ALICE's that keeps nothing."""
-    tree.set_xattr(news, KEEP, b"no", NOW)
+    attributes.put(tree, news, KEEP, b"no", NOW)
     return news
 
 
@@ -136,11 +136,11 @@ def test_a_follower_names_its_sources_and_a_source_its_followers(tree: Tree) -> 
     one = follower_of(tree, b"one", b"a", b"b")
     other = follower_of(tree, b"other", b"b")
     a, b = one.sources
-    assert tree.xattr(one, FOLLOW) == b"a/b"
-    assert tree.xattr(other, FOLLOW) == b"b"
-    assert tree.xattr(a, FOLLOWERS) == b"one"
-    assert tree.xattr(b, FOLLOWERS) == b"one/other"
-    assert tree.xattr(one, FOLLOWERS) == b""
+    assert attributes.get(tree, one, FOLLOW) == b"a/b"
+    assert attributes.get(tree, other, FOLLOW) == b"b"
+    assert attributes.get(tree, a, FOLLOWERS) == b"one"
+    assert attributes.get(tree, b, FOLLOWERS) == b"one/other"
+    assert attributes.get(tree, one, FOLLOWERS) == b""
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_sources_are_named_once_and_without_empty_names(
     tree: Tree, news: Queue, other_queue: Queue, value: bytes, stored: bytes
 ) -> None:
     mine = follower_of(tree, b"mine", value)
-    assert tree.xattr(mine, FOLLOW) == stored
+    assert attributes.get(tree, mine, FOLLOW) == stored
     put(tree, news, b"text")
     put(tree, other_queue, b"text")
     assert len(mine) == len(stored.split(b"/")) - (not stored)
@@ -179,7 +179,7 @@ def test_an_unknown_source_is_refused_and_nothing_changes(
         follow(tree, mine, value)
     assert mine.sources == [other_queue]
     assert news.followers == []
-    assert tree.xattr(mine, FOLLOW) == b"other"
+    assert attributes.get(tree, mine, FOLLOW) == b"other"
     assert charged(tree) == before
 
 
@@ -189,7 +189,7 @@ def test_no_queue_follows_itself(tree: Tree, queue: Queue, news: Queue) -> None:
             follow(tree, queue, value)
     assert queue.sources == news.followers == []
     with pytest.raises(NoSuchAttribute):
-        tree.xattr(queue, FOLLOW)
+        attributes.get(tree, queue, FOLLOW)
 
 
 @pytest.mark.parametrize("length", [2, 3, 10])
@@ -215,7 +215,7 @@ def test_a_circle_through_one_of_several_sources_is_one(tree: Tree, news: Queue)
 def test_a_circle_that_was_broken_is_none(tree: Tree, news: Queue, mine: Queue) -> None:
     with pytest.raises(FollowsItself):
         follow(tree, news, b"mine")
-    tree.remove_xattr(mine, FOLLOW, NOW)
+    attributes.remove(tree, mine, FOLLOW, NOW)
     follow(tree, news, b"mine")
     put(tree, mine, b"text")
     assert contents(news) == [b"text"]
@@ -246,7 +246,7 @@ def test_following_takes_the_right_to_read_and_search(  # noqa: PLR0913  # a tab
     threads.groups_of[7] = frozenset(groups)
     if may:
         follow(tree, mine, b"news", uid=uid, tid=7)
-        assert tree.xattr(mine, FOLLOW) == b"news"
+        assert attributes.get(tree, mine, FOLLOW) == b"news"
     else:
         with pytest.raises(MayNotFollow):
             follow(tree, mine, b"news", uid=uid, tid=7)
@@ -259,7 +259,7 @@ def test_following_takes_the_right_to_read_and_search(  # noqa: PLR0913  # a tab
 def test_following_obeys_the_access_control_list_of_the_source(
     tree: Tree, news: Queue, named: int, mask: int, *, may: bool
 ) -> None:
-    tree.set_xattr(news, acl.ACCESS, extended_list(0o007 | mask << 3, named), NOW)
+    attributes.put(tree, news, acl.ACCESS, extended_list(0o007 | mask << 3, named), NOW)
     mine = mkdir(tree, b"mine", uid=BOB)
     if may:
         follow(tree, mine, b"news", uid=BOB)
@@ -327,7 +327,7 @@ def test_an_attribute_over_a_limit_is_refused_and_the_old_sources_stay(
     with pytest.raises(MountFull if what == "size" else LimitReached):
         follow(tree, mine, b"news", b"other")
     assert (mine.sources, other_queue.followers, news.followers) == ([news], [], [mine])
-    assert tree.xattr(mine, FOLLOW) == b"news"
+    assert attributes.get(tree, mine, FOLLOW) == b"news"
     assert charged(tree) == before
 
 
@@ -338,8 +338,8 @@ def test_setting_the_attribute_anew_replaces_the_sources(
     put(tree, news, b"old")
     put(tree, other_queue, b"new")
     assert contents(mine) == [b"new"]
-    assert tree.xattr(news, FOLLOWERS) == b""
-    assert tree.xattr(other_queue, FOLLOWERS) == b"mine"
+    assert attributes.get(tree, news, FOLLOWERS) == b""
+    assert attributes.get(tree, other_queue, FOLLOWERS) == b"mine"
 
 
 def test_removing_the_attribute_ends_it_and_costs_nothing(
@@ -348,31 +348,31 @@ def test_removing_the_attribute_ends_it_and_costs_nothing(
     before = charged(tree)
     follow(tree, queue, b"news")
     assert charged(tree) != before
-    tree.remove_xattr(queue, FOLLOW, NOW)
+    attributes.remove(tree, queue, FOLLOW, NOW)
     put(tree, news)
     assert len(queue) == 0
-    assert tree.xattr(news, FOLLOWERS) == b""
+    assert attributes.get(tree, news, FOLLOWERS) == b""
     take(tree, news)
     assert charged(tree) == before
     with pytest.raises(NoSuchAttribute):
-        tree.remove_xattr(queue, FOLLOW, NOW)
+        attributes.remove(tree, queue, FOLLOW, NOW)
 
 
 @pytest.mark.parametrize("name", [FOLLOWERS, DROPPED])
 def test_what_is_computed_can_only_be_read(tree: Tree, queue: Queue, name: bytes) -> None:
-    before = tree.xattr(queue, name)
+    before = attributes.get(tree, queue, name)
     with pytest.raises(NotPermitted):
-        tree.set_xattr(queue, name, b"1", NOW)
+        attributes.put(tree, queue, name, b"1", NOW)
     with pytest.raises(NotPermitted):
-        tree.remove_xattr(queue, name, NOW)
-    assert tree.xattr(queue, name) == before
+        attributes.remove(tree, queue, name, NOW)
+    assert attributes.get(tree, queue, name) == before
     assert times(queue) == (THEN, THEN, THEN)
 
 
 @pytest.mark.parametrize("name", [FOLLOWERS, DROPPED])
 def test_a_message_has_no_computed_attributes(tree: Tree, message: Message, name: bytes) -> None:
     with pytest.raises((NoSuchAttribute, AttributeNotSupported)):
-        tree.xattr(message, name)
+        attributes.get(tree, message, name)
 
 
 # What arrives
@@ -665,12 +665,12 @@ def test_a_follower_at_its_limit_misses_the_message_and_counts_it(
         arrive(tree, news, b"%d" % number)
     assert contents(mine) == [b"0", b"1"]
     assert contents(news) == contents(other) == [b"0", b"1", b"2", b"3", b"4"]
-    assert tree.xattr(mine, DROPPED) == b"3"
-    assert tree.xattr(news, DROPPED) == tree.xattr(other, DROPPED) == b"0"
+    assert attributes.get(tree, mine, DROPPED) == b"3"
+    assert attributes.get(tree, news, DROPPED) == attributes.get(tree, other, DROPPED) == b"0"
     take(tree, mine)
     arrive(tree, news, b"5")
     assert contents(mine) == [b"1", b"5"]
-    assert tree.xattr(mine, DROPPED) == b"3"
+    assert attributes.get(tree, mine, DROPPED) == b"3"
 
 
 @pytest.mark.parametrize("limit", BOBS_LIMITS)
@@ -742,10 +742,10 @@ def test_a_message_with_a_list_that_is_refused_is_in_no_follower(
     tree: Tree, news: Queue, mine: Queue
 ) -> None:
     default = extended_list(0o660, 0o6)
-    tree.set_xattr(news, acl.DEFAULT, default, NOW)
+    attributes.put(tree, news, acl.DEFAULT, default, NOW)
     put(tree, news, b"text")
     assert [message.links for _, message in mine.after(0)] == [2]
-    assert tree.xattr(message_at(tree, mine, names(mine)[0]), acl.ACCESS) == default
+    assert attributes.get(tree, message_at(tree, mine, names(mine)[0]), acl.ACCESS) == default
     tree.ledger.change(Settings(users={ALICE: Limits(max_bytes=charged(tree)["user 1000 bytes"])}))
     with pytest.raises(LimitReached):
         put(tree, news, b"more")
@@ -823,7 +823,7 @@ def test_a_message_put_into_a_topic_with_a_default_list_leaves_nothing(
     tree: Tree, topic: Queue
 ) -> None:
     default = extended_list(0o660, 0o6)
-    tree.set_xattr(topic, acl.DEFAULT, default, NOW)
+    attributes.put(tree, topic, acl.DEFAULT, default, NOW)
     before, inodes = charged(tree), dict(tree.inodes)
     put(tree, topic, b"text")
     put_lines(tree, topic, b"text", b"more")
@@ -857,7 +857,7 @@ def test_what_is_too_large_for_who_writes_is_not_passed_on_by_a_topic(
 ) -> None:
     del other_queue
     topic = mkdir(tree, b"topic")
-    tree.set_xattr(topic, KEEP, b"no", NOW)
+    attributes.put(tree, topic, KEEP, b"no", NOW)
     mine = follower_of(tree, b"mine", b"topic")
     stored = tree.ledger.stored_bytes
     tree.ledger.change(
@@ -881,7 +881,7 @@ def test_what_is_too_large_for_who_writes_is_not_passed_on_by_a_topic(
 
 @pytest.mark.parametrize(("value", "kept"), [(b"no", 0), (b"yes", 1), (b"", 1), (b"NO", 1)])
 def test_only_no_makes_a_topic(tree: Tree, queue: Queue, value: bytes, kept: int) -> None:
-    tree.set_xattr(queue, KEEP, value, NOW)
+    attributes.put(tree, queue, KEEP, value, NOW)
     put(tree, queue)
     assert len(queue) == kept
 
@@ -890,9 +890,9 @@ def test_a_queue_that_becomes_a_topic_still_has_what_it_had(
     tree: Tree, news: Queue, mine: Queue
 ) -> None:
     put(tree, news, b"kept")
-    tree.set_xattr(news, KEEP, b"no", NOW)
+    attributes.put(tree, news, KEEP, b"no", NOW)
     put(tree, news, b"passed on")
-    tree.remove_xattr(news, KEEP, NOW)
+    attributes.remove(tree, news, KEEP, NOW)
     put(tree, news, b"kept too")
     assert drain(tree, news) == [b"kept", b"kept too"]
     assert drain(tree, mine) == [b"kept", b"passed on", b"kept too"]
@@ -900,7 +900,7 @@ def test_a_queue_that_becomes_a_topic_still_has_what_it_had(
 
 def test_a_topic_that_follows_a_topic_passes_on(tree: Tree, topic: Queue, arrive: Way) -> None:
     middle = follower_of(tree, b"middle", b"news")
-    tree.set_xattr(middle, KEEP, b"no", NOW)
+    attributes.put(tree, middle, KEEP, b"no", NOW)
     last = follower_of(tree, b"last", b"middle")
     arrive(tree, topic, b"text")
     assert (len(topic), len(middle), middle.dropped) == (0, 0, 0)
@@ -938,8 +938,8 @@ def test_the_attribute_names_the_sources_that_are_left(tree: Tree) -> None:
     mine = follower_of(tree, b"mine", b"a", b"b", b"c")
     for number, value in ((1, b"a/c"), (0, b"c"), (2, b"")):
         tree.owner_died(Owner(20 + number), NOW)
-        assert tree.xattr(mine, FOLLOW) == value
-    tree.remove_xattr(mine, FOLLOW, NOW)
+        assert attributes.get(tree, mine, FOLLOW) == value
+    attributes.remove(tree, mine, FOLLOW, NOW)
     rmdir(tree, b"mine")
     assert charged(tree) == {"inodes": before["inodes"] - 3}
 
@@ -949,12 +949,12 @@ def test_a_source_that_comes_back_is_another_queue_and_not_followed(
     tree: Tree, news: Queue, mine: Queue, *, as_topic: bool
 ) -> None:
     if as_topic:
-        tree.set_xattr(news, KEEP, b"no", NOW)
+        attributes.put(tree, news, KEEP, b"no", NOW)
     tree.owner_died(SOURCES_OWNER, NOW)
     again = mkdir(tree, b"news")
     put(tree, again)
     assert len(mine) == 0
-    assert tree.xattr(again, FOLLOWERS) == tree.xattr(mine, FOLLOW) == b""
+    assert attributes.get(tree, again, FOLLOWERS) == attributes.get(tree, mine, FOLLOW) == b""
     follow(tree, mine, b"news")
     put(tree, again, b"text")
     assert contents(mine) == [b"text"]
@@ -966,8 +966,8 @@ def test_a_follower_that_vanished_is_named_no_more_and_takes_its_messages_along(
     other = follower_of(tree, b"other", b"news", b"mine")
     put_lines(tree, news, b"1", b"2")
     tree.owner_died(FOLLOWERS_OWNER, NOW)
-    assert tree.xattr(news, FOLLOWERS) == b"other"
-    assert tree.xattr(other, FOLLOW) == b"news"
+    assert attributes.get(tree, news, FOLLOWERS) == b"other"
+    assert attributes.get(tree, other, FOLLOW) == b"news"
     assert mine.followers == mine.sources == []
     put(tree, news, b"3")
     assert (len(mine), contents(other)) == (0, [b"1", b"2", b"3"])
@@ -1003,7 +1003,7 @@ def test_a_follower_that_is_removed_while_held_frees_all_when_it_is_let_go(
     put(tree, news)
     take(tree, news)
     assert len(mine) == 0
-    tree.remove_xattr(mine, FOLLOW, NOW)
+    attributes.remove(tree, mine, FOLLOW, NOW)
     tree.unhold(mine)
     rmdir(tree, b"news")
     assert charged(tree) == {"inodes": 1}
@@ -1022,13 +1022,13 @@ def test_a_vanished_source_that_is_held_is_followed_by_nobody(
 
 
 def test_a_sticky_source_goes_on_without_its_owner(tree: Tree, news: Queue, mine: Queue) -> None:
-    tree.set_xattr(news, STICKY, b"", NOW)
+    attributes.put(tree, news, STICKY, b"", NOW)
     tree.owner_died(SOURCES_OWNER, NOW)
     put(tree, news, b"text")
     assert contents(mine) == [b"text"]
-    vanished = tree.remove_xattr(news, STICKY, NOW)
+    vanished = attributes.remove(tree, news, STICKY, NOW)
     assert vanished is not None
-    assert tree.xattr(mine, FOLLOW) == b""
+    assert attributes.get(tree, mine, FOLLOW) == b""
 
 
 def test_the_ends_of_a_follower_lead_to_what_arrived(tree: Tree, news: Queue, mine: Queue) -> None:

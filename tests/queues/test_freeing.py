@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from eventfs.queues import attributes, xattrs
 from eventfs.queues import tree as tree_module
-from eventfs.queues import xattrs
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.message import Message
 from eventfs.queues.queue import End, Queue
@@ -132,7 +132,7 @@ def test_a_queue_that_vanishes_with_its_stickiness_is_freed_too(tree: Tree, queu
     xattrs.put(queue, STICKY, b"", NOW)
     tree.owner_died(OWNER, NOW)
     assert len(all_but_root(tree)) == 2
-    tree.remove_xattr(queue, STICKY, NOW)
+    attributes.remove(tree, queue, STICKY, NOW)
     assert all_but_root(tree) == set()
 
 

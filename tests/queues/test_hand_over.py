@@ -2,6 +2,7 @@
 
 import pytest
 
+from eventfs.queues import attributes
 from eventfs.queues.errors import NotFound, NotPermitted
 from eventfs.queues.ledger import Uid
 from eventfs.queues.queue import Owner, Queue
@@ -47,10 +48,10 @@ def test_to_the_same_owner_it_changes_nothing(tree: Tree, queue: Queue) -> None:
 
 
 def test_a_sticky_queue_of_a_dead_owner_gets_one_again(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, STICKY, b"", NOW)
+    attributes.put(tree, queue, STICKY, b"", NOW)
     tree.owner_died(OWNER, NOW)
     assert hand_over(tree, queue) is None
-    tree.remove_xattr(queue, STICKY, NOW)
+    attributes.remove(tree, queue, STICKY, NOW)
     assert not queue.vanished
     tree.owner_died(OTHER_OWNER, NOW)
     assert queue.vanished

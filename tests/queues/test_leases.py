@@ -4,7 +4,7 @@ from stat import S_ISVTX
 
 import pytest
 
-from eventfs.queues import xattrs
+from eventfs.queues import attributes, xattrs
 from eventfs.queues.errors import (
     BadValue,
     FollowsItself,
@@ -67,11 +67,11 @@ def jobs(tree: Tree, queue: Queue) -> list[Message]:
 
 
 def attempts(tree: Tree, message: Message) -> int:
-    return int(tree.xattr(message, xattrs.ATTEMPTS))
+    return int(attributes.get(tree, message, xattrs.ATTEMPTS))
 
 
 def counted(tree: Tree, queue: Queue, name: bytes) -> int:
-    return int(tree.xattr(queue, name))
+    return int(attributes.get(tree, queue, name))
 
 
 def claim(tree: Tree, queue: Queue, name: bytes, worker: Queue) -> None:
@@ -421,7 +421,7 @@ def test_without_the_attribute_loans_stay_and_there_are_no_new_ones(
 ) -> None:
     set_rule(tree, worker, xattrs.LEASE, b"1")
     claim(tree, queue, b"1", worker)
-    tree.remove_xattr(worker, xattrs.LEASE, NOW)
+    attributes.remove(tree, worker, xattrs.LEASE, NOW)
     rename(tree, queue, b"2", worker, b"2")
     pass_time(tree, clock, 3 * SECOND_NS)
     assert names(worker) == [b"1", b"2"]
@@ -602,7 +602,7 @@ def test_a_time_is_a_number_of_seconds(tree: Tree, queue: Queue, name: bytes, va
 @pytest.mark.parametrize("value", [b"1", b"0.5", b".5", b"3600", b"999999999.999999999"])
 def test_it_may_have_decimals(tree: Tree, queue: Queue, value: bytes) -> None:
     set_rule(tree, queue, xattrs.LEASE, value)
-    assert tree.xattr(queue, xattrs.LEASE) == value
+    assert attributes.get(tree, queue, xattrs.LEASE) == value
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"-1", b"0", b"1.5", b"1" * 20, b"0x10", b" 1"])
@@ -611,14 +611,14 @@ def test_a_limit_is_a_number(tree: Tree, queue: Queue, name: bytes, value: bytes
     set_rule(tree, queue, name, b"7")
     with pytest.raises(BadValue):
         set_rule(tree, queue, name, value)
-    assert tree.xattr(queue, name) == b"7"
+    assert attributes.get(tree, queue, name) == b"7"
 
 
 def test_attempts_can_only_be_read(tree: Tree, message: Message) -> None:
     with pytest.raises(NotPermitted):
-        tree.set_xattr(message, xattrs.ATTEMPTS, b"1", NOW)
+        attributes.put(tree, message, xattrs.ATTEMPTS, b"1", NOW)
     with pytest.raises(NotPermitted):
-        tree.remove_xattr(message, xattrs.ATTEMPTS, NOW)
+        attributes.remove(tree, message, xattrs.ATTEMPTS, NOW)
     assert xattrs.names(message) == []
 
 
@@ -639,7 +639,7 @@ def test_it_takes_the_right_to_add_to_the_dead_letters(
     threads.may_act_for = lambda _tid, _uid, _gid: False
     mkdir(tree, b"box", mode=0o1733, uid=BOB)
     bury_in(tree, queue, b"box", uid=CAROL)
-    assert tree.xattr(queue, xattrs.DEAD_LETTER) == b"box"
+    assert attributes.get(tree, queue, xattrs.DEAD_LETTER) == b"box"
 
 
 def test_circles_of_dead_letters_are_refused(tree: Tree, queue: Queue) -> None:
@@ -667,7 +667,7 @@ def test_dead_letters_that_are_followed_back_are_a_circle_too(tree: Tree, queue:
 def test_removed_the_attribute_means_nothing_any_more(tree: Tree, queue: Queue) -> None:
     mkdir(tree, b"dead")
     bury_in(tree, queue, b"dead")
-    tree.remove_xattr(queue, xattrs.DEAD_LETTER, NOW)
+    attributes.remove(tree, queue, xattrs.DEAD_LETTER, NOW)
     assert queue.dead_letter is None
     bury_in(tree, tree.queue_named(Name(b"dead")), b"queue")
 

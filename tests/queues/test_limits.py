@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from eventfs.queues import attributes
 from eventfs.queues.errors import LimitReached, MountFull, NotPermitted
 from eventfs.queues.ledger import Account, Limits, Settings
 from eventfs.queues.message import Message
@@ -338,40 +339,40 @@ def test_attributes_that_exceed_max_bytes_are_refused(
     tree: Tree, message: Message, who: str
 ) -> None:
     limit(tree, who, max_bytes=ATTRIBUTE + 10)
-    tree.set_xattr(message, b"user.a", b"1234", NOW)
+    attributes.put(tree, message, b"user.a", b"1234", NOW)
     with pytest.raises(LimitReached):
-        tree.set_xattr(message, b"user.a", b"12345", NOW)
+        attributes.put(tree, message, b"user.a", b"12345", NOW)
     with pytest.raises(LimitReached):
-        tree.set_xattr(message, b"user.b", b"", NOW)
+        attributes.put(tree, message, b"user.b", b"", NOW)
     assert message.xattrs == {b"user.a": b"1234"}
     assert spent(tree) == (1, 1, ATTRIBUTE + 10)
 
 
 def test_attributes_and_content_share_max_bytes(tree: Tree, message: Message, who: str) -> None:
     limit(tree, who, max_bytes=ATTRIBUTE + 10)
-    tree.set_xattr(message, b"user.a", b"1234", NOW)
+    attributes.put(tree, message, b"user.a", b"1234", NOW)
     with pytest.raises(LimitReached):
         write(tree, message, 0, b"x")
-    tree.remove_xattr(message, b"user.a", NOW)
+    attributes.remove(tree, message, b"user.a", NOW)
     write(tree, message, 0, bytes(ATTRIBUTE + 10))
     assert spent(tree) == (1, 1, ATTRIBUTE + 10)
 
 
 def test_a_shorter_value_gives_bytes_back(tree: Tree, message: Message) -> None:
-    tree.set_xattr(message, b"user.a", b"1234", NOW)
-    tree.set_xattr(message, b"user.a", b"1", NOW)
+    attributes.put(tree, message, b"user.a", b"1234", NOW)
+    attributes.put(tree, message, b"user.a", b"1", NOW)
     assert spent(tree) == (1, 1, ATTRIBUTE + 7)
     assert tree.ledger.stored_bytes == ATTRIBUTE + 7
 
 
 def test_a_queues_attributes_are_charged_until_it_vanishes(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, STICKY, b"1", NOW)
+    attributes.put(tree, queue, STICKY, b"1", NOW)
     queue.holds += 1
     assert spent(tree) == (1, 0, ATTRIBUTE + len(STICKY) + 1)
     rmdir(tree)
     assert spent(tree) == (0, 0, 0)
     # In a vanished queue it is nobody's, but stored all the same.
-    tree.set_xattr(queue, STICKY, b"123", NOW)
+    attributes.put(tree, queue, STICKY, b"123", NOW)
     assert spent(tree) == (0, 0, 0)
     assert tree.ledger.stored_bytes == ATTRIBUTE + len(STICKY) + 3
     tree.unhold(queue)
@@ -381,10 +382,10 @@ def test_a_queues_attributes_are_charged_until_it_vanishes(tree: Tree, queue: Qu
 def test_a_sticky_queue_that_vanishes_with_its_stickiness_is_charged_no_more(
     tree: Tree, queue: Queue
 ) -> None:
-    tree.set_xattr(queue, STICKY, b"1", NOW)
+    attributes.put(tree, queue, STICKY, b"1", NOW)
     tree.owner_died(OWNER, NOW)
     assert spent(tree) == (1, 0, ATTRIBUTE + len(STICKY) + 1)
-    tree.remove_xattr(queue, STICKY, NOW)
+    attributes.remove(tree, queue, STICKY, NOW)
     assert spent(tree) == (0, 0, 0)
 
 
@@ -393,7 +394,7 @@ def test_a_sticky_queue_that_vanishes_with_its_stickiness_is_charged_no_more(
 
 def test_chown_moves_bytes_and_queues(tree: Tree, queue: Queue, message: Message) -> None:
     write(tree, message, 0, b"text")
-    tree.set_xattr(message, b"user.a", b"", NOW)
+    attributes.put(tree, message, b"user.a", b"", NOW)
     tree.chown(message, BOB, STAFF, NOW)
     tree.chown(queue, BOB, STAFF, NOW)
     bob = tree.ledger.payer(BOB, STAFF)
@@ -489,7 +490,7 @@ def test_a_mount_stores_no_more_than_its_size(tree: Tree, message: Message, queu
     with pytest.raises(MountFull):
         write(tree, other, 0, b"012345")
     with pytest.raises(MountFull):
-        tree.set_xattr(other, b"user.a", b"", NOW)
+        attributes.put(tree, other, b"user.a", b"", NOW)
     assert (other.size, other.xattrs) == (0, None)
     assert tree.ledger.payer(BOB, STAFF).user.bytes == 0
     write(tree, other, 0, b"01234")

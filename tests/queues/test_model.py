@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from eventfs.queues import attributes
 from eventfs.queues.errors import (
     AlreadyExists,
     IsADirectory,
@@ -442,7 +443,7 @@ class TreeAndModel(RuleBasedStateMachine):
     @rule(queue=QUEUES, value=st.binary(max_size=2))
     def make_sticky(self, queue: ModelQueue, value: bytes) -> None:
         self._tick()
-        self.tree.set_xattr(queue.real, STICKY, value, self.now_ns)
+        attributes.put(self.tree, queue.real, STICKY, value, self.now_ns)
         queue.sticky = value
         queue.ctime_ns = self.now_ns
 
@@ -451,7 +452,7 @@ class TreeAndModel(RuleBasedStateMachine):
     def make_unsticky(self, queue: ModelQueue) -> None:
         told = self._do(
             NoSuchAttribute if queue.sticky is None else None,
-            lambda: [self.tree.remove_xattr(queue.real, STICKY, self.now_ns)],
+            lambda: [attributes.remove(self.tree, queue.real, STICKY, self.now_ns)],
         )
         if told is None:
             return

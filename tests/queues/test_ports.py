@@ -5,7 +5,7 @@ from stat import S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
 
 import pytest
 
-from eventfs.queues import acl, ports, xattrs
+from eventfs.queues import acl, attributes, ports, xattrs
 from eventfs.queues.acl import Acl
 from eventfs.queues.errors import (
     AlreadyExists,
@@ -179,18 +179,18 @@ def test_a_port_has_the_times_of_its_queue(tree: Tree, queue: Queue, port_name: 
 def test_a_port_follows_the_access_control_list_of_its_queue(  # noqa: PLR0913  # a table
     tree: Tree, queue: Queue, mode: int, named: int, port_mode: int, port_named: int
 ) -> None:
-    tree.set_xattr(queue, acl.ACCESS, extended_list(mode, named), NOW)
+    attributes.put(tree, queue, acl.ACCESS, extended_list(mode, named), NOW)
     port = port_of(tree, queue)
     assert oct(S_IMODE(port.mode)) == oct(port_mode)
-    assert tree.xattr(port, acl.ACCESS) == extended_list(port_mode, port_named)
+    assert attributes.get(tree, port, acl.ACCESS) == extended_list(port_mode, port_named)
 
 
 def test_a_list_without_the_right_to_write_still_is_one_for_the_port(
     tree: Tree, queue: Queue
 ) -> None:
-    tree.set_xattr(queue, acl.ACCESS, extended_list(0o750, 0o7), NOW)
+    attributes.put(tree, queue, acl.ACCESS, extended_list(0o750, 0o7), NOW)
     port = port_of(tree, queue)
-    access = Acl.decode(tree.xattr(port, acl.ACCESS))
+    access = Acl.decode(attributes.get(tree, port, acl.ACCESS))
     assert not access.allows(0o2, ALICE, USERS, BOB, ())
     assert not access.allows(0o4, ALICE, USERS, BOB, ())
     assert S_IMODE(port.mode) & 0o070
@@ -198,14 +198,14 @@ def test_a_list_without_the_right_to_write_still_is_one_for_the_port(
 
 def test_a_port_loses_its_list_with_its_queue(tree: Tree, queue: Queue, port: Port) -> None:
     port.holds += 1
-    tree.set_xattr(queue, acl.ACCESS, EXTENDED_LIST, NOW)
+    attributes.put(tree, queue, acl.ACCESS, EXTENDED_LIST, NOW)
     assert port_of(tree, queue, port.name).xattrs
-    tree.remove_xattr(queue, acl.ACCESS, NOW)
+    attributes.remove(tree, queue, acl.ACCESS, NOW)
     assert port_of(tree, queue, port.name).xattrs is None
 
 
 def test_the_list_of_a_port_costs_nothing(tree: Tree, queue: Queue, port_name: Name) -> None:
-    tree.set_xattr(queue, acl.ACCESS, EXTENDED_LIST, NOW)
+    attributes.put(tree, queue, acl.ACCESS, EXTENDED_LIST, NOW)
     before = charged(tree)
     port = port_of(tree, queue, port_name)
     assert charged(tree) == before | {"inodes": before["inodes"] + 1}
@@ -249,13 +249,13 @@ def test_a_port_can_not_be_changed(tree: Tree, port: Port) -> None:
 def test_a_port_can_be_given_no_attribute_and_none_be_taken(
     tree: Tree, queue: Queue, port: Port, name: bytes
 ) -> None:
-    tree.set_xattr(queue, acl.ACCESS, EXTENDED_LIST, NOW)
+    attributes.put(tree, queue, acl.ACCESS, EXTENDED_LIST, NOW)
     port = port_of(tree, queue, port.name)
     before = dict(port.xattrs or {})
     with pytest.raises(NotPermitted):
-        tree.set_xattr(port, name, EXTENDED_LIST, NOW)
+        attributes.put(tree, port, name, EXTENDED_LIST, NOW)
     with pytest.raises(NotPermitted):
-        tree.remove_xattr(port, name, NOW)
+        attributes.remove(tree, port, name, NOW)
     assert port.xattrs == before
 
 
@@ -858,7 +858,7 @@ def test_with_s_isgid_the_bytes_are_limited_for_the_group_of_the_queue(
 def test_a_default_list_is_passed_on_instead_of_the_umask(
     tree: Tree, queue: Queue, put_one: Putter, default: bytes, mode: int
 ) -> None:
-    tree.set_xattr(queue, acl.DEFAULT, default, NOW)
+    attributes.put(tree, queue, acl.DEFAULT, default, NOW)
     put_one(tree, queue, b"text")
     message = message_at(tree, queue, names(queue)[0])
     assert oct(message.mode) == oct(S_IFREG | mode)
@@ -872,7 +872,7 @@ def test_messages_with_lists_keep_their_order_and_have_names_that_sort(
     tree: Tree, queue: Queue, default: bytes
 ) -> None:
     put(tree, queue, b"a")
-    tree.set_xattr(queue, acl.DEFAULT, default, NOW)
+    attributes.put(tree, queue, acl.DEFAULT, default, NOW)
     before = charged(tree)
     put(tree, queue, b"b")
     put_lines(tree, queue, b"c", b"d")
@@ -888,7 +888,7 @@ def test_messages_with_lists_keep_their_order_and_have_names_that_sort(
 def test_a_message_with_a_list_is_no_larger_than_others(
     tree: Tree, queue: Queue, put_one: Putter, default: bytes
 ) -> None:
-    tree.set_xattr(queue, acl.DEFAULT, default, NOW)
+    attributes.put(tree, queue, acl.DEFAULT, default, NOW)
     put_one(tree, queue, bytes(MAX_MESSAGE_BYTES))
     with pytest.raises(MessageTooLong):
         put_one(tree, queue, bytes(MAX_MESSAGE_BYTES + 1))
@@ -900,7 +900,7 @@ def test_a_message_with_a_list_is_no_larger_than_others(
 def test_a_message_with_a_list_is_refused_as_others_are(
     tree: Tree, queue: Queue, put_one: Putter, what: str, default: bytes
 ) -> None:
-    tree.set_xattr(queue, acl.DEFAULT, default, NOW)
+    attributes.put(tree, queue, acl.DEFAULT, default, NOW)
     settings, refusal = LIMITS[what]
     stored = tree.ledger.stored_bytes
     put_one(tree, queue, b"1111")
@@ -924,7 +924,7 @@ def test_a_message_with_a_list_is_refused_as_others_are(
 def test_a_message_is_refused_where_its_list_leaves_too_little_room(
     tree: Tree, queue: Queue, put_one: Putter, where: str, short_bytes: int
 ) -> None:
-    tree.set_xattr(queue, acl.DEFAULT, EXTENDED_LIST, NOW)
+    attributes.put(tree, queue, acl.DEFAULT, EXTENDED_LIST, NOW)
     before = charged(tree)
     put_one(tree, queue, b"text")
     each = tree.ledger.stored_bytes - before["stored_bytes"]

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from eventfs.queues import ports, xattrs
+from eventfs.queues import attributes, ports, xattrs
 from eventfs.queues.errors import FollowsItself, MessageTooLong
 from eventfs.queues.ledger import Gid, Limits, Settings
 from eventfs.queues.message import Message
@@ -134,7 +134,7 @@ class PortsAndModel(RuleBasedStateMachine):
     @rule(follower=QUEUES, source=QUEUES)
     def follow(self, follower: bytes, source: bytes) -> None:
         try:
-            self.tree.follow(self.queues[follower], source, ALICE, Tid(1), NOW)
+            attributes.follow(self.tree, self.queues[follower], source, ALICE, Tid(1), NOW)
         except FollowsItself:
             assert follower in self.all_sources(source)
         else:
@@ -147,7 +147,7 @@ class PortsAndModel(RuleBasedStateMachine):
     @rule(name=QUEUES)
     def unfollow(self, name: bytes) -> None:
         if self.sources[name]:
-            self.tree.remove_xattr(self.queues[name], xattrs.FOLLOW, NOW)
+            attributes.remove(self.tree, self.queues[name], xattrs.FOLLOW, NOW)
             self.sources[name] = set()
 
     @rule(name=QUEUES)
@@ -159,7 +159,7 @@ class PortsAndModel(RuleBasedStateMachine):
         for other in NAMES:
             followed = (self.queues[other].xattrs or {}).get(xattrs.FOLLOW)
             if other != name and followed == b"":
-                self.tree.remove_xattr(self.queues[other], xattrs.FOLLOW, NOW)
+                attributes.remove(self.tree, self.queues[other], xattrs.FOLLOW, NOW)
         self.make(name)
 
     def charges(self) -> tuple[Counter[Any], Counter[Any], int, int]:

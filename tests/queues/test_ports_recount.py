@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eventfs.queues import acl, ports, xattrs
+from eventfs.queues import acl, attributes, ports, xattrs
 from eventfs.queues.errors import (
     AlreadyExists,
     FollowsItself,
@@ -228,12 +228,15 @@ class PortsAndRecount(RuleBasedStateMachine):
     @rule(queue=QUEUES, attribute=st.sampled_from([xattrs.KEEP, acl.DEFAULT]))
     def make_a_topic_or_a_list_or_undo_it(self, queue: ModelQueue, attribute: bytes) -> None:
         if attribute in queue.attributes:
-            self.tree.remove_xattr(queue.real, attribute, NOW)
+            attributes.remove(self.tree, queue.real, attribute, NOW)
             del queue.attributes[attribute]
             return
         value = b"no" if attribute == xattrs.KEEP else DEFAULT_LIST
         self._set_attribute(
-            queue, attribute, value, lambda: self.tree.set_xattr(queue.real, attribute, value, NOW)
+            queue,
+            attribute,
+            value,
+            lambda: attributes.put(self.tree, queue.real, attribute, value, NOW),
         )
 
     @rule(queue=QUEUES, sources=st.lists(st.sampled_from("abcd"), max_size=3, unique=True))
@@ -251,7 +254,7 @@ class PortsAndRecount(RuleBasedStateMachine):
     @rule(queue=QUEUES)
     def unfollow(self, queue: ModelQueue) -> None:
         if xattrs.FOLLOW in queue.attributes:
-            self.tree.remove_xattr(queue.real, xattrs.FOLLOW, NOW)
+            attributes.remove(self.tree, queue.real, xattrs.FOLLOW, NOW)
             del queue.attributes[xattrs.FOLLOW]
             queue.sources = []
 
@@ -458,8 +461,8 @@ class PortsAndRecount(RuleBasedStateMachine):
     def attributes_are_right(self) -> None:
         for queue in self.queues.values():
             assert (queue.real.xattrs or {}) == queue.attributes
-            assert self.tree.xattr(queue.real, xattrs.DROPPED) == b"%d" % queue.dropped
-            followers = self.tree.xattr(queue.real, xattrs.FOLLOWERS)
+            assert attributes.get(self.tree, queue.real, xattrs.DROPPED) == b"%d" % queue.dropped
+            followers = attributes.get(self.tree, queue.real, xattrs.FOLLOWERS)
             assert sorted(filter(None, followers.split(b"/"))) == sorted(
                 other.name for other in self.queues.values() if queue in other.sources
             )

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eventfs.queues import acl, xattrs
+from eventfs.queues import acl, attributes, xattrs
 from eventfs.queues.acl import Acl, _Entry
 from eventfs.queues.errors import Refused
 from eventfs.queues.inode import Inode, Mode
@@ -222,7 +222,7 @@ class Recount(RuleBasedStateMachine):
 
     def remove_rule(self, queue: Inode, data: st.DataObject) -> None:
         name, _ = data.draw(st.one_of(RULES, st.just((xattrs.DEAD_LETTER, b""))))
-        self._do(lambda: self.tree.remove_xattr(queue, name, NOW))
+        self._do(lambda: attributes.remove(self.tree, queue, name, NOW))
 
     def bury_in(self, queue: Inode, data: st.DataObject) -> None:
         assert isinstance(queue, Queue)
@@ -277,11 +277,11 @@ class Recount(RuleBasedStateMachine):
 
     def set_xattr(self, inode: Inode, data: st.DataObject) -> None:
         name, value = data.draw(ATTRIBUTES)
-        self._do(lambda: self.tree.set_xattr(inode, name, value, NOW))
+        self._do(lambda: attributes.put(self.tree, inode, name, value, NOW))
 
     def remove_xattr(self, inode: Inode, data: st.DataObject) -> None:
         name, _ = data.draw(ATTRIBUTES)
-        self._do(lambda: self.tree.remove_xattr(inode, name, NOW))
+        self._do(lambda: attributes.remove(self.tree, inode, name, NOW))
         self._clean()
 
     # What must hold after each step
@@ -303,7 +303,7 @@ class Recount(RuleBasedStateMachine):
                 measured.update((message, queue) for _, message in queue.after(0))
                 measured.update((message, queue) for message in unfinished)
         noted = Counter(
-            (inode, queue) for inode, queues in self.tree._measured.items() for queue in queues
+            (inode, queue) for inode, queues in self.tree.measured.items() for queue in queues
         )
         assert noted == measured
 
@@ -350,10 +350,10 @@ class Recount(RuleBasedStateMachine):
         for owner in (Owner(1), Owner(2)):
             self.tree.owner_died(owner, NOW)
         for queue in [inode for inode in self.tree.inodes.values() if isinstance(inode, Queue)]:
-            self.tree.remove_xattr(queue, STICKY, NOW)
+            attributes.remove(self.tree, queue, STICKY, NOW)
         self.known, self.opens = [], Counter()
         self.tree.changes.clear()
-        assert not self.tree._measured
+        assert not self.tree.measured
         assert not self.tree.leases.attempts
         assert list(self.tree.inodes) == [ROOT_INO]
         self.charges_equal_a_recount()

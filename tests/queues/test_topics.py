@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventfs.queues import acl
+from eventfs.queues import acl, attributes
 from eventfs.queues.errors import MountFull
 from eventfs.queues.ledger import Settings
 from eventfs.queues.packet import Packet
@@ -24,8 +24,8 @@ from tests.queues.making import (
 @pytest.fixture
 def topic(tree: Tree, queue: Queue) -> Queue:
     """A queue that keeps nothing, and passes an access control list on."""
-    tree.set_xattr(queue, KEEP, b"no", NOW)
-    tree.set_xattr(queue, acl.DEFAULT, extended_list(0o660, 6), NOW)
+    attributes.put(tree, queue, KEEP, b"no", NOW)
+    attributes.put(tree, queue, acl.DEFAULT, extended_list(0o660, 6), NOW)
     return queue
 
 

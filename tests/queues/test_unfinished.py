@@ -5,6 +5,7 @@ from stat import S_IFIFO
 
 import pytest
 
+from eventfs.queues import attributes
 from eventfs.queues.errors import LimitReached, NameTaken, NotEmpty, NotFound, NotPermitted
 from eventfs.queues.ledger import Limits, Settings
 from eventfs.queues.message import Message
@@ -103,8 +104,8 @@ def test_it_is_in_nobodys_view(tree: Tree, queue: Queue) -> None:
     fill(tree, queue, b"before")
     begin(tree, queue)
     assert [entry.name for entry in entries(tree, queue)][2:] == [b"head", b"before", b"tail"]
-    assert tree.xattr(queue, MESSAGES) == b"1"
-    assert tree.xattr(queue, BYTES) == b"0"
+    assert attributes.get(tree, queue, MESSAGES) == b"1"
+    assert attributes.get(tree, queue, BYTES) == b"0"
     with pytest.raises(NotFound):
         lookup(tree, queue, b"message")
 
@@ -251,7 +252,7 @@ def test_committed_it_is_a_message_like_any_other(tree: Tree, queue: Queue) -> N
     assert lookup(tree, queue, b"message") is message
     assert (message.links, content(message)) == (1, b"text")
     assert (queue.mtime_ns, queue.ctime_ns) == (NOW, NOW)
-    assert tree.xattr(queue, MESSAGES) == b"1"
+    assert attributes.get(tree, queue, MESSAGES) == b"1"
     assert not tree.unfinished.by_ino
     assert take(tree, queue) == b"text"
 
@@ -284,7 +285,7 @@ def test_whoever_remembers_its_queues_attributes_is_to_be_told(
 def test_a_topic_passes_it_on_and_keeps_nothing(
     tree: Tree, queue: Queue, other_queue: Queue
 ) -> None:
-    tree.set_xattr(queue, KEEP, b"no", NOW)
+    attributes.put(tree, queue, KEEP, b"no", NOW)
     follow(tree, other_queue, b"queue")
     before = charged(tree)
     message = begin(tree, queue)
@@ -297,7 +298,7 @@ def test_a_topic_passes_it_on_and_keeps_nothing(
 
 
 def test_a_topic_without_followers_loses_it(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, KEEP, b"no", NOW)
+    attributes.put(tree, queue, KEEP, b"no", NOW)
     before = charged(tree)
     message = begin(tree, queue)
     commit(tree, message)
@@ -413,7 +414,7 @@ def test_a_follower_misses_what_it_has_no_place_for(
     tree.ledger.change(per_queue(1))
     begin(tree, other_queue)
     create(tree, queue)
-    assert tree.xattr(other_queue, DROPPED) == b"1"
+    assert attributes.get(tree, other_queue, DROPPED) == b"1"
 
 
 def test_to_commit_is_never_refused(tree: Tree, queue: Queue) -> None:
@@ -437,8 +438,8 @@ def test_chown_moves_its_bytes_and_not_its_name(tree: Tree, queue: Queue) -> Non
 
 
 def test_it_counts_for_its_queues_limits(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, MAX_MESSAGES, b"1", NOW)
-    tree.set_xattr(queue, MAX_BYTES, b"10", NOW)
+    attributes.put(tree, queue, MAX_MESSAGES, b"1", NOW)
+    attributes.put(tree, queue, MAX_BYTES, b"10", NOW)
     message = begin(tree, queue)
     with pytest.raises(LimitReached):
         create(tree, queue, b"other")
@@ -452,8 +453,8 @@ def test_it_counts_for_its_queues_limits(tree: Tree, queue: Queue) -> None:
 
 
 def test_a_ring_drops_for_it_when_it_arrives(tree: Tree, queue: Queue) -> None:
-    tree.set_xattr(queue, OVERFLOW, b"drop-oldest", NOW)
-    tree.set_xattr(queue, MAX_MESSAGES, b"1", NOW)
+    attributes.put(tree, queue, OVERFLOW, b"drop-oldest", NOW)
+    attributes.put(tree, queue, MAX_MESSAGES, b"1", NOW)
     create(tree, queue, b"old")
     message = begin(tree, queue)
     assert names(queue) == [b"old"]
@@ -462,7 +463,7 @@ def test_a_ring_drops_for_it_when_it_arrives(tree: Tree, queue: Queue) -> None:
 
 
 def test_what_returns_leaves_its_name_to_it(tree: Tree, queue: Queue, other_queue: Queue) -> None:
-    tree.set_xattr(other_queue, LEASE, b"", NOW)
+    attributes.put(tree, other_queue, LEASE, b"", NOW)
     returned = create(tree, queue, b"message")
     rename(tree, queue, b"message", other_queue, b"held")
     message = begin(tree, queue)

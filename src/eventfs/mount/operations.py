@@ -45,7 +45,7 @@ from eventfs.mount.notifier import Notifier
 from eventfs.mount.owners import CallerUnseen, Owners, OwnersExhausted
 from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
-from eventfs.queues import acl, renaming, xattrs
+from eventfs.queues import acl, attributes, renaming, xattrs
 from eventfs.queues.errors import AlreadyExists, NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
@@ -492,7 +492,7 @@ class Operations:
             and inode.owner is not None
         ):
             return _sized(b"%d" % pids.seen_by(request.tid, self._owners.pid(inode.owner)), size)
-        return _sized(self._tree.xattr(inode, name), size)
+        return _sized(attributes.get(self._tree, inode, name), size)
 
     def setxattr(self, request: Request) -> bytes:
         size, flags = wire.SETXATTR_IN.unpack_from(request.body)
@@ -509,11 +509,11 @@ class Operations:
         if flags & (wire.XATTR_CREATE | wire.XATTR_REPLACE):
             xattrs.check_presence(inode, name, present=bool(flags & wire.XATTR_REPLACE))
         if name == xattrs.FOLLOW and isinstance(inode, Queue):
-            self._tree.follow(inode, value, request.uid, request.tid, clock_ns())
+            attributes.follow(self._tree, inode, value, request.uid, request.tid, clock_ns())
         elif name == xattrs.DEAD_LETTER and isinstance(inode, Queue):
-            self._tree.bury_in(inode, Name(value), request.uid, request.tid, clock_ns())
+            attributes.bury_in(self._tree, inode, Name(value), request.uid, request.tid, clock_ns())
         else:
-            self._tree.set_xattr(inode, name, value, clock_ns(), request.tid)
+            attributes.put(self._tree, inode, name, value, clock_ns(), request.tid)
         return b""
 
     def listxattr(self, request: Request) -> bytes:
@@ -523,7 +523,7 @@ class Operations:
 
     def removexattr(self, request: Request) -> bytes:
         inode = self._existing(request.ino, request)
-        vanished = self._tree.remove_xattr(inode, request.name(), clock_ns())
+        vanished = attributes.remove(self._tree, inode, request.name(), clock_ns())
         if vanished is not None:
             self._announce([vanished])
         return b""

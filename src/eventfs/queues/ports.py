@@ -3,7 +3,7 @@
 from stat import S_IFREG, S_ISGID, S_ISVTX
 from typing import NamedTuple
 
-from eventfs.queues import acl
+from eventfs.queues import acl, attributes
 from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     LimitReached,
@@ -93,7 +93,7 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
         # A list needs an inode, if there is anybody to keep it; it has room, and is paid for there.
         inode_payer.charge_bytes(-list_bytes)
         if packet.links:
-            tree.set_xattr(tree.message_of(packet), acl.ACCESS, access, now_ns)
+            attributes.put(tree, tree.message_of(packet), acl.ACCESS, access, now_ns)
 
 
 def put_lines(tree: Tree, queue: Queue, lines: list[bytes], user: User, now_ns: int) -> int:

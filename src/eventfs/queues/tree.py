@@ -5,16 +5,14 @@ from stat import S_IFDIR, S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
 from typing import NamedTuple
 
 from eventfs.queues import acl, followers, xattrs
-from eventfs.queues.bounds import Bounds, Measured
-from eventfs.queues.computed import is_computed, told
-from eventfs.queues.directory import Dentry, Directory, Sequence
+from eventfs.queues.bounds import Measured
+from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import (
     AlreadyExists,
     IsADirectory,
     LimitReached,
     LinkUnchangeable,
     NameTaken,
-    NoDefaultAcl,
     NotADirectory,
     NotEmpty,
     NotFound,
@@ -55,12 +53,6 @@ from eventfs.queues.unfinished import UnfinishedMessages
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
-
-#: The rights that it takes to follow a queue: those to open it and find what is in it.
-_READ_AND_SEARCH = 0o5
-
-#: The rights that it takes to have dead letters put into a queue.
-_WRITE_AND_SEARCH = 0o3
 
 #: The name of what has none.
 _UNNAMED = Name(b"")
@@ -128,7 +120,8 @@ class Tree:
         self.unfinished = UnfinishedMessages(self)
         #: What the kernel is to be told of.
         self.changes: list[Change] = []
-        self._measured: Measured = {}
+        #: What is in queues with a limit of bytes.
+        self.measured: Measured = {}
         self.root = Root(
             ROOT_INO, Mode(S_IFDIR | S_IMODE(mode)), self.ledger.payer(uid, gid), now_ns
         )
@@ -229,7 +222,7 @@ class Tree:
             raise NotADirectory
         if queue.places:
             raise NotEmpty
-        return self._vanish(queue, now_ns)
+        return self.vanish(queue, now_ns)
 
     def owns(self, owner: Owner) -> bool:
         """Tell whether *owner* has any queue."""
@@ -238,7 +231,7 @@ class Tree:
     def owner_died(self, owner: Owner, now_ns: int) -> list[Vanished]:
         """Let the queues of a dead process vanish, except for sticky ones."""
         queues = self._owned.get(owner, set()).copy()
-        vanished = [self._vanish(queue, now_ns) for queue in queues if not queue.is_sticky]
+        vanished = [self.vanish(queue, now_ns) for queue in queues if not queue.is_sticky]
         for queue in self._owned.pop(owner, ()):
             queue.owner = None
         return vanished
@@ -404,7 +397,7 @@ class Tree:
             self.ledger.check_stored(stored)
         growth = offset + len(data) - message.size if data else 0
         if growth > 0:
-            if self._measured:
+            if self.measured:
                 self._check_growth(message, growth)
             message.payer.pay_bytes(growth)
         try:
@@ -413,7 +406,7 @@ class Tree:
             message.payer.charge_bytes(-max(0, growth))
             raise
         self.ledger.stored_bytes += stored
-        if growth > 0 and self._measured:
+        if growth > 0 and self.measured:
             self._grown(message, growth, now_ns)
         return written
 
@@ -430,7 +423,7 @@ class Tree:
 
     def _check_growth(self, message: Message, growth: int) -> None:
         """Make sure that the queues which a message is in let it grow (LimitReached)."""
-        queues = self._measured.get(message, ())
+        queues = self.measured.get(message, ())
         for queue in queues:
             assert queue.bounds is not None
             if not queue.bounds.may_grow(message.size + growth, growth * queues.count(queue)):
@@ -438,7 +431,7 @@ class Tree:
 
     def _grown(self, message: Message, growth: int, now_ns: int) -> None:
         """Note that a message has grown, or shrunk."""
-        queues = self._measured.get(message, ())
+        queues = self.measured.get(message, ())
         for queue in queues:
             assert queue.bounds is not None
             queue.bounds.count_bytes += growth
@@ -479,104 +472,16 @@ class Tree:
             access = acl.Acl.decode(inode.xattrs[acl.ACCESS])
             inode.xattrs[acl.ACCESS] = access.with_mode(mode).encode()
 
-    def xattr(self, inode: Inode, name: bytes) -> bytes:
-        """Read an extended attribute (errors as for `xattrs.get`).
-
-        NotFound for what a vanished queue would tell of itself: it isn't an empty one.
-        """
-        if isinstance(inode, Queue) and is_computed(inode, name):
-            return told(inode, name)
-        if isinstance(inode, Message) and name == xattrs.ATTEMPTS:
-            return b"%d" % self.leases.attempts.get(inode, 0)
-        return xattrs.get(inode, name)
-
-    def set_xattr(
-        self, inode: Inode, name: bytes, value: bytes, now_ns: int, tid: Tid | None = None
-    ) -> None:
-        """Set an extended attribute.
-
-        An access control list is a mode too: set by a thread *tid* that isn't in the inode's group,
-        it takes S_ISGID, as chmod(2) does. (Of chmod the kernel sees to that itself.)
-
-        Refused with LimitReached or MountFull; as `xattrs.put` is; with BadValue for an access
-        control list that is none and for what is none of a queue's rules, and NoDefaultAcl for a
-        list to be inherited from a message.
-        """
-        if isinstance(inode, Port) or is_computed(inode, name):
-            raise NotPermitted
-        if name == acl.ACCESS:
-            access = acl.Acl.decode(value)
-            if not access.is_mode:
-                self._put_xattr(inode, name, access.encode(), now_ns)
-            elif inode.xattrs and name in inode.xattrs:
-                self.remove_xattr(inode, name, now_ns)
-            mode = access.mode(inode.mode)
-            if (
-                tid is not None
-                and mode & S_ISGID
-                and not self.threads.in_group(tid, inode.uid, inode.gid)
-            ):
-                mode = Mode(mode & ~S_ISGID)
-            inode.chmod(mode, now_ns)
-            return
-        if name == acl.DEFAULT:
-            if not isinstance(inode, Directory):
-                raise NoDefaultAcl
-            value = acl.Acl.decode(value).encode()
-        if isinstance(inode, Queue):
-            xattrs.check_rule(name, value)
-        self._put_xattr(inode, name, value, now_ns)
-        if isinstance(inode, Queue):
-            self._rule_changed(inode, name, now_ns)
-
-    def _rule_changed(self, queue: Queue, name: bytes, now_ns: int) -> None:
-        """Put an attribute of a queue in force that was set or removed."""
-        if queue.vanished:
-            return
-        if name in xattrs.BOUNDS:
-            if queue.bounds is None:
-                queue.bounds = Bounds(self._measured, self.timers)
-            queue.bounds.change(queue, Sequence(self._last + 1))
-            self.drop_excess(queue, now_ns)
-            if not xattrs.BOUNDS.intersection(queue.xattrs or ()):
-                queue.bounds = None
-        elif name == xattrs.LEASE:
-            self.leases.return_overdue(queue, now_ns)
-
-    def _put_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+    def put_xattr(self, inode: Inode, name: bytes, value: bytes, now_ns: int) -> None:
+        """Keep an extended attribute, and charge it (LimitReached, MountFull; as `xattrs.put`)."""
         growth = xattrs.growth_bytes(inode, name, value)
         self.ledger.check_stored(max(0, growth))
         _pay_growth(inode, growth)
         self.ledger.stored_bytes += growth
         xattrs.put(inode, name, value, now_ns)
 
-    def remove_xattr(self, inode: Inode, name: bytes, now_ns: int) -> Vanished | None:
-        """Remove an extended attribute; a queue whose owner is dead vanishes with its stickiness.
-
-        Refused as `xattrs.remove` is.
-        """
-        if isinstance(inode, Port) or is_computed(inode, name):
-            raise NotPermitted
-        if name in xattrs.LISTS and name not in (inode.xattrs or {}):
-            # As the kernel's own filesystems answer: there is always a list, if only the mode.
-            return None
-        self._drop_xattr(inode, name, now_ns)
-        if isinstance(inode, Queue):
-            if name == xattrs.FOLLOW:
-                self.followers.follow(inode, [])
-            elif name == xattrs.DEAD_LETTER:
-                self.leases.bury_in(inode, None)
-            self._rule_changed(inode, name, now_ns)
-        if (
-            isinstance(inode, Queue)
-            and inode.owner is None
-            and not inode.is_sticky
-            and not inode.vanished
-        ):
-            return self._vanish(inode, now_ns)
-        return None
-
-    def _drop_xattr(self, inode: Inode, name: bytes, now_ns: int) -> None:
+    def drop_xattr(self, inode: Inode, name: bytes, now_ns: int) -> None:
+        """Keep an extended attribute no more (errors as for `xattrs.remove`)."""
         before = inode.xattr_bytes
         xattrs.remove(inode, name, now_ns)
         growth = inode.xattr_bytes - before
@@ -628,8 +533,8 @@ class Tree:
             message.links = packet.links
             self.inodes[ino] = message
             packet.message = message
-            if packet in self._measured:
-                self._measured[message] = self._measured.pop(packet)
+            if packet in self.measured:
+                self.measured[message] = self.measured.pop(packet)
             packet.content = b""  # that is the message's, who may change it
         return message
 
@@ -641,7 +546,7 @@ class Tree:
         if not inode.holds:
             self._free_unused(inode)
 
-    # Followers
+    # Queues by their names
 
     def queue_named(self, name: Name) -> Queue:
         """Return a queue (NotFound)."""
@@ -649,47 +554,9 @@ class Tree:
         assert isinstance(queue, Queue)
         return queue
 
-    def follow(self, queue: Queue, value: bytes, uid: Uid, tid: Tid, now_ns: int) -> None:
-        """Have a queue follow others, named in the value of `xattrs.FOLLOW`, and nobody else.
-
-        The user *uid* and the thread *tid* must have the right to read and search them. Refused as
-        `Followers.sources_named` is, and as `set_xattr` is.
-        """
-
-        def may_follow(source: Queue) -> bool:
-            return self._grants(source, _READ_AND_SEARCH, uid, tid) or self.threads.reads_all(
-                tid, source.uid, source.gid
-            )
-
-        sources = self.followers.sources_named(queue, value, may_follow)
-        self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(sources), now_ns)
-        self.followers.follow(queue, sources)
-
-    def bury_in(self, queue: Queue, name: Name, uid: Uid, tid: Tid, now_ns: int) -> None:
-        """Have a queue's dead letters put into another, named in `xattrs.DEAD_LETTER`.
-
-        The user *uid* and the thread *tid* must have the right to add to it. Refused as
-        `Leases.dead_letter_named` is, and as `set_xattr` is.
-        """
-
-        def may_add(target: Queue) -> bool:
-            return self._grants(target, _WRITE_AND_SEARCH, uid, tid) or self.threads.writes_all(
-                tid, target.uid, target.gid
-            )
-
-        target = self.leases.dead_letter_named(queue, name, may_add)
-        self._put_xattr(queue, xattrs.DEAD_LETTER, name, now_ns)
-        self.leases.bury_in(queue, target)
-
-    def _grants(self, queue: Queue, rights: int, uid: Uid, tid: Tid) -> bool:
-        """Tell whether a queue gives rights to a user, as far as its mode and list say."""
-        encoded = (queue.xattrs or {}).get(acl.ACCESS)
-        access = acl.Acl.decode(encoded) if encoded else acl.Acl.of_mode(queue.mode)
-        return access.allows(rights, queue.uid, queue.gid, uid, self.threads.groups(tid))
-
     def _note_sources(self, queue: Queue, now_ns: int) -> None:
         """Put what a queue follows by now into its attribute."""
-        self._put_xattr(queue, xattrs.FOLLOW, followers.encoded(queue.sources), now_ns)
+        self.put_xattr(queue, xattrs.FOLLOW, followers.encoded(queue.sources), now_ns)
 
     # What nobody asks for
 
@@ -823,7 +690,8 @@ class Tree:
         if not _is_charged(message):
             message.payer.release_bytes(_charged_bytes(message))
 
-    def _vanish(self, queue: Queue, now_ns: int) -> Vanished:
+    def vanish(self, queue: Queue, now_ns: int) -> Vanished:
+        """Remove a queue with all that is in it: what is on loan returns, all else is gone."""
         place = self.root.find(queue.name)
         assert place is not None
         self.root.remove(place, now_ns)
@@ -843,7 +711,7 @@ class Tree:
         ]
         # From now on no dead letters of others come here.
         for source in list(queue.dead_from):
-            self._drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
+            self.drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
             self.leases.bury_in(source, None)
         self.leases.bury_in(queue, None)
         queue.links = 0
