@@ -405,10 +405,12 @@ class Model:
             return
         for queue in self.queues:
             count = sum(name.message is message for name in queue.names)
-            if not count:
-                continue
-            limit = queue.limit("max_bytes")
-            if size > limit or (not queue.drops and queue.bytes + count * growth > limit):
+            stay = [
+                len(name.message.content)
+                for name in queue.names
+                if not queue.drops or name.loan is not None or name.message is message
+            ]
+            if count and sum(stay) + count * growth > queue.limit("max_bytes"):
                 raise Refused(EDQUOT)
 
     def _trim_others(self, message: Message) -> None:

@@ -2,13 +2,11 @@
 
 import os
 import signal
-from errno import EDQUOT
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.mount.calls import refused
 from tests.mount.leases.using import claim, rule, set_rule, work
 from tests.mount.making import fill, messages
 from tests.mount.processes import Fork, Forked, wait_until_blocked
@@ -104,19 +102,3 @@ def test_what_a_process_lent_itself_is_gone_with_it(
         lend = partial(lend_to_itself, source, own, other_queue, own_first=own_first)
         fork(lend).end()
     assert messages(other_queue) == []
-
-
-def test_where_the_oldest_are_dropped_the_bytes_of_loans_stay(
-    queue: Path, other_queue: Path
-) -> None:
-    """So what doesn't fit beside them is refused, and isn't let in only to be dropped."""
-    fill(queue, "123456", "abcdef", "uvwxyz")
-    set_rule(other_queue, "lease")
-    set_rule(other_queue, "max_bytes", "8")
-    set_rule(other_queue, "overflow", "drop-oldest")
-    (queue / "123456").rename(other_queue / "123456")
-    with refused(EDQUOT):
-        (queue / "abcdef").rename(other_queue / "abcdef")
-    with refused(EDQUOT):
-        (other_queue / "uvwxyz").hardlink_to(queue / "uvwxyz")
-    assert (rule(other_queue, "bytes"), rule(other_queue, "dropped")) == ("6", "0")
