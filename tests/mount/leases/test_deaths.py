@@ -70,6 +70,17 @@ def test_dead_letters_of_one_holder_come_in_order(queue: Path, letters: Path, fo
     assert messages(letters) == ["1", "2", "3"]
 
 
+def test_a_dying_holder_gets_no_dead_letters_of_its_own(
+    queue: Path, letters: Path, fork: Fork
+) -> None:
+    own = queue.with_name("own")
+    fill(queue, "1")
+    holder = fork(lambda: work(queue, own))
+    set_rule(own, "follow", letters.name)
+    holder.end()
+    assert (letters / "1").stat().st_nlink == 1
+
+
 def test_what_many_held_is_back_in_order_before_anybody_looks(
     shared_mount: Mount, queue: Path
 ) -> None:
