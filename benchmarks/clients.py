@@ -165,6 +165,70 @@ def _arrive(task: dict[str, Any]) -> dict[str, float]:
     return {}
 
 
+def _returned(task: dict[str, Any]) -> dict[str, float]:
+    """Wait for a message that returns from a killed worker, again and again."""
+    messages, orders, taken = (_waitable(task, name) for name in ("q0", "q1", "q2"))
+    took: list[float] = []
+    for _ in range(task["returns"]):
+        _take_sleeping(orders)
+        _sleep_until_readable(messages)
+        now = time.monotonic()
+        messages.take()
+        took.append(now - float(_take_sleeping(orders)))
+        taken.put(b"taken")
+    return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99)}
+
+
+def _return(task: dict[str, Any]) -> dict[str, float]:
+    """Have workers claim the only message, and kill them when the other has gone to sleep."""
+    messages, orders, taken = (_waitable(task, name) for name in ("q0", "q1", "q2"))
+    for number in range(task["returns"]):
+        messages.put(b"message")
+        worker = _claiming(messages.queue, f"{task['where']}/worker-{number}")
+        orders.put(b"wait")
+        time.sleep(0.001)
+        killed = time.monotonic()
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        orders.put(b"%r" % killed)
+        _take_sleeping(taken)
+    return {}
+
+
+def _claiming(queue: str, own: str) -> int:
+    """Fork a worker that has claimed the message at head."""
+    reader, writer = os.pipe()
+    worker = os.fork()
+    if worker == 0:
+        os.mkdir(own)  # noqa: PTH102  # as short as can be
+        os.setxattr(own, "user.eventfs_lease", b"")
+        name = os.readlink(f"{queue}/head")  # noqa: PTH115  # as above
+        os.rename(f"{queue}/{name}", f"{own}/{name}")  # noqa: PTH104  # as above
+        os.write(writer, b".")
+        signal.pause()
+    os.read(reader, 1)
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+    return worker
+
+
+def _waitable(task: dict[str, Any], name: str) -> Pipe:
+    channel = opened(task, name)
+    assert isinstance(channel, Pipe)
+    return channel
+
+
+def _take_sleeping(channel: Pipe) -> bytes:
+    _sleep_until_readable(channel)
+    return channel.take()
+
+
+def _sleep_until_readable(channel: Pipe) -> None:
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    poll.poll()
+
+
 def _library(task: dict[str, Any]) -> dict[str, float]:
     """Send and receive by `eventfs.Queue`, and by bare system calls, batch by batch in turns.
 
@@ -305,7 +369,7 @@ _TASKS = {
     function.__name__[1:]: function
     for function in (
         *(_turns, _batches, _lines, _million, _ping, _pong, _produce, _consume, _multicast),
-        *(_fill, _deaths, _watch, _await, _arrive),
+        *(_fill, _deaths, _watch, _await, _arrive, _returned, _return),
         *(_library, _woken, _waking),
     )
 }

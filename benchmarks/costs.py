@@ -67,6 +67,12 @@ def _wake(run: Run, peer: Peer) -> Mapping[str, float]:
         return run.ask(one, {"do": "await", **task}, {"do": "arrive", **task})[0]
 
 
+def _returned(run: Run, peer: Peer) -> Mapping[str, float]:
+    """Have one client wait for what another has claimed, who is killed."""
+    task = {"port": ".pipe", "returns": run.size.deaths}
+    return run.ask(peer, {"do": "returned", **task}, {"do": "return", **task})[0]
+
+
 def _library(run: Run, peer: Peer) -> Mapping[str, float]:
     """Compare the Python client with the bare system calls that it makes."""
     return run.ask(peer, {"do": "library", "batch": _BATCH})[0]
@@ -229,6 +235,11 @@ COSTS = (
         "wake", FREE,
         tuple(Figure(f"p{share}", f"epoll on {{idle_queues:,}} queues wakes, p{share}", "s")
               for share in (50, 99)), _itself, _wake, 3,
+    ),
+    Workload(
+        "returned", FREE,
+        tuple(Figure(f"p{share}", f"a worker killed: who waits has what it claimed, p{share}", "s")
+              for share in (50, 99)), _itself, _returned, 3,
     ),
     *(
         Workload(

@@ -51,6 +51,7 @@ TARGETS = (
     Target("follow one CPU ratio", 20, "≥"),
     Target("ports one CPU bytes", 400 + 100),
     Target("wake free p99", 0.001, "<"),
+    Target("returned free p99", 0.005, "<"),
     *(
         Target(f"client {place} {call}", 0.8, "≥")
         for place in (ONE, FREE)

@@ -243,14 +243,14 @@ def test_what_is_put_in_a_batch_is_taken_whole_and_in_order(
 
 
 def test_ports_and_followers_are_measured(tmp_path: Path) -> None:
-    only = ("pipe", "lines", "ports", "million", "follow", "wake")
+    only = ("pipe", "lines", "ports", "million", "follow", "wake", "returned")
     found = measured(tmp_path, "--peer=eventfs", "--peer=tmpfs", only=only)
     values = {row["key"]: row["values"] for row in found["rows"]}
     both = {f"{name} {place} rate" for name in only[:2] for place in ("one CPU", "free")}
     itself = {
         *("ports one CPU bytes", "million one CPU s", "million free s"),
         *(f"follow one CPU {key}" for key in ("links", "ports", "ratio")),
-        *(f"wake free {key}" for key in ("p50", "p99")),
+        *(f"{name} free {key}" for name in ("wake", "returned") for key in ("p50", "p99")),
     }
     assert set(values) == both | itself
     assert all(value > 1 for key in both for value in values[key].values())

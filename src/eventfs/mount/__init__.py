@@ -11,5 +11,6 @@
 - `memory`: what is done with memory that was freed
 - `lifeline`: what becomes of those who wait when the daemon is killed
 - `mounting`: how the mount comes to be, and goes
+- `closing`: when a message is closed by its creator, for `-o commit=close`
 - `session`: from mounting to unmounting
 """
