@@ -47,6 +47,7 @@ from eventfs.mount.ports import FIRST_HANDLE, Ports
 from eventfs.mount.wire import Handle, Handler, Request
 from eventfs.queues import acl, attributes, renaming, xattrs
 from eventfs.queues.errors import AlreadyExists, NotFound, Stale
+from eventfs.queues.followers import with_all_sources
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Uid
 from eventfs.queues.message import Message
@@ -673,7 +674,7 @@ class Operations:
 
     def _settle(self, queue: Queue) -> None:
         """Let vanish what a request about *queue* must not find, or must find returned."""
-        if queue.lent or queue.dead_from:
+        if any(source.lent for source in with_all_sources(queue)):
             self.bury_all()
         elif queue.owner in self.dead:
             self._bury([queue.owner])

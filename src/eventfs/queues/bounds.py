@@ -91,23 +91,39 @@ class Bounds:
     def has_room(self, queue: Queue, messages: int, count_bytes: int) -> bool:
         """Tell whether so many messages, of so many bytes together, may come.
 
-        Where the oldest are dropped, that is as many as could be in an empty queue: but what is on
-        loan stays.
+        Where the oldest are dropped, as many as could be in the queue without them.
         """
         if self.drops_oldest:
             return (
-                len(queue.loans) + messages <= self.max_messages and count_bytes <= self.max_bytes
+                len(queue.loans) + messages <= self.max_messages
+                and self._lasting_bytes(queue) + count_bytes <= self.max_bytes
             )
         return (
             queue.places + messages <= self.max_messages
             and self.count_bytes + count_bytes <= self.max_bytes
         )
 
-    def may_grow(self, size: int, more_bytes: int) -> bool:
-        """Tell whether a message that is here may grow by so many bytes, to *size*."""
-        return size <= self.max_bytes and (
-            self.drops_oldest or self.count_bytes + more_bytes <= self.max_bytes
-        )
+    def may_replace(self, queue: Queue, replaced: Arrival, count_bytes: int) -> bool:
+        """Tell whether a message of so many bytes may come in the place of another."""
+        if self.drops_oldest:
+            lasting_bytes = self._lasting_bytes(queue, but=looked_at(replaced.inode))
+            return lasting_bytes + count_bytes <= self.max_bytes
+        growth = count_bytes - content_size(replaced.inode)
+        return growth <= 0 or self.count_bytes + growth <= self.max_bytes
+
+    def may_grow(self, queue: Queue, message: Message, growth: int, names: int) -> bool:
+        """Tell whether a message that has so many names here may grow by so many bytes."""
+        if self.drops_oldest:
+            size = message.size + growth
+            return self._lasting_bytes(queue, but=message) + size * names <= self.max_bytes
+        return self.count_bytes + growth * names <= self.max_bytes
+
+    def _lasting_bytes(self, queue: Queue, but: Message | Packet | None = None) -> int:
+        """Count the bytes of what isn't dropped, whatever comes: loans, and what is unfinished."""
+        if self.max_bytes == UNLIMITED:
+            return 0
+        lasting = (*queue.loans, *(queue.unfinished or {}).values())
+        return sum(content_size(dentry.inode) for dentry in lasting if dentry.inode is not but)
 
     def entered(self, queue: Queue, dentry: Arrival) -> None:
         """Note what has arrived in the queue."""
@@ -155,12 +171,13 @@ class Bounds:
                 self._set_timer(queue)
 
     def drop_excess(
-        self, losses: Losses, queue: Queue, now_ns: int, keep: Message | None = None
+        self, losses: Losses, queue: Queue, now_ns: int, keep: Message | Packet | None = None
     ) -> None:
         """Drop the oldest messages but *keep* while there are too many, if that is the rule."""
+        kept = keep and looked_at(keep)
         while self.drops_oldest and self._is_over(queue):
             droppable = (
-                dentry for dentry in queue.of_its_own() if looked_at(dentry.inode) is not keep
+                dentry for dentry in queue.of_its_own() if looked_at(dentry.inode) is not kept
             )
             dentry = next(droppable, None)
             if dentry is None:

@@ -59,6 +59,8 @@ class Leases:
         #: How often messages had returned when they last did, for those that did; moved to another
         #: queue for good a message begins anew.
         self.attempts: dict[Message, int] = {}
+        #: Queues that vanish together: nothing returns to them.
+        self.doomed: set[Queue] = set()
 
     def lend(  # noqa: PLR0913  # what `renaming` knows
         self,
@@ -126,7 +128,7 @@ class Leases:
         self._places.take_out(loan.holder, loan, now_ns)
         loan.payer.refund_file()
         message.ctime_ns = now_ns
-        if source.vanished or not source.keeps:
+        if source.vanished or source in self.doomed or not source.keeps:
             self._places.lose_name(message, now_ns)
             return
         attempts = loan.attempts + 1

@@ -12,7 +12,7 @@ from eventfs.queues.errors import (
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import RESERVED, Name, check_length
-from eventfs.queues.queue import Arrival, Loan, Queue, Root, content_size
+from eventfs.queues.queue import Arrival, Loan, Queue, Root
 from eventfs.queues.tree import Tree
 
 
@@ -105,7 +105,9 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     payer = tree.ledger.payer(uid, gid)
     keeps = target.keeps
     if keeps and not (
-        target.has_room(message.size) if replaced is None else _fits(target, message, replaced)
+        target.has_room(message.size)
+        if replaced is None
+        else target.bounds is None or target.bounds.may_replace(target, replaced, message.size)
     ):
         raise LimitReached
     dentry.payer.refund_file()
@@ -131,11 +133,3 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     tree.arrived(target, name, message, number, now_ns)
     if not keeps:
         tree.lose_name(message, now_ns)
-
-
-def _fits(target: Queue, message: Message, replaced: Arrival) -> bool:
-    """Tell whether a message may come in the place of another."""
-    bounds = target.bounds
-    return bounds is None or bounds.may_grow(
-        message.size, message.size - content_size(replaced.inode)
-    )

@@ -230,8 +230,11 @@ class Tree:
 
     def owner_died(self, owner: Owner, now_ns: int) -> list[Vanished]:
         """Let the queues of a dead process vanish, except for sticky ones."""
-        queues = self._owned.get(owner, set()).copy()
-        vanished = [self.vanish(queue, now_ns) for queue in queues if not queue.is_sticky]
+        queues = [queue for queue in self._owned.get(owner, ()) if not queue.is_sticky]
+        # Whichever vanishes first, none gets back what it has lent to another of them.
+        self.leases.doomed.update(queues)
+        vanished = [self.vanish(queue, now_ns) for queue in queues]
+        self.leases.doomed.clear()
         for queue in self._owned.pop(owner, ()):
             queue.owner = None
         return vanished
@@ -426,7 +429,7 @@ class Tree:
         queues = self.measured.get(message, ())
         for queue in queues:
             assert queue.bounds is not None
-            if not queue.bounds.may_grow(message.size + growth, growth * queues.count(queue)):
+            if not queue.bounds.may_grow(queue, message, growth, queues.count(queue)):
                 raise LimitReached
 
     def _grown(self, message: Message, growth: int, now_ns: int) -> None:
@@ -567,7 +570,7 @@ class Tree:
         if queue.followers:
             self.followers.pass_on(queue, name, inode, number, now_ns)
         if queue.bounds is not None:
-            queue.bounds.drop_excess(self, queue, now_ns)
+            queue.bounds.drop_excess(self, queue, now_ns, keep=inode)
 
     def drop_excess(self, queue: Queue, now_ns: int) -> None:
         """See `followers.Places`."""
@@ -709,24 +712,24 @@ class Tree:
             ),
             *((view.name, view) for view in views if view.holds),
         ]
-        # From now on no dead letters of others come here.
+        # From now on nothing comes here any more.
         for source in list(queue.dead_from):
             self.drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
             self.leases.bury_in(source, None)
         self.leases.bury_in(queue, None)
+        for orphan in self.followers.forget(queue):
+            self._note_sources(orphan, now_ns)
         queue.links = 0
+        for loan in [dentry for dentry, _ in arrivals if isinstance(dentry, Loan)]:
+            self.leases.give_back(loan, now_ns)
         for dentry, _ in reversed(arrivals):
-            if isinstance(dentry, Loan):
-                self.leases.give_back(dentry, now_ns)
-            else:
+            if dentry.inode is not None:
                 self.remove(queue, dentry, now_ns)
         if queue.unfinished:
             held += self.unfinished.vanish(queue, now_ns)
         for inode in (*views, queue):
             inode.links = 0
             self._free_unused(inode)
-        for orphan in self.followers.forget(queue):
-            self._note_sources(orphan, now_ns)
         queue.bounds = None
         self.timers.forget(queue)
         queue.wake()
