@@ -484,6 +484,15 @@ def test_it_goes_to_the_dead_letters(
 
 
 @pytest.mark.usefixtures("jobs")
+def test_what_is_given_up_replaces_nothing(tree: Tree, queue: Queue, worker: Queue) -> None:
+    set_rule(tree, queue, xattrs.MAX_ATTEMPTS, b"1")
+    claim(tree, queue, b"2", worker)
+    rename(tree, worker, b"2", queue, b"1")
+    assert names(queue) == [b"1", b"3"]
+    assert counted(tree, queue, xattrs.DROPPED) == 1
+
+
+@pytest.mark.usefixtures("jobs")
 def test_dead_letters_keep_what_has_the_name(tree: Tree, queue: Queue, worker: Queue) -> None:
     dead = mkdir(tree, b"dead")
     before = create(tree, dead, b"2")

@@ -171,13 +171,12 @@ class Bounds:
                 self._set_timer(queue)
 
     def drop_excess(
-        self, losses: Losses, queue: Queue, now_ns: int, keep: Message | Packet | None = None
+        self, losses: Losses, queue: Queue, now_ns: int, keep: Message | None = None
     ) -> None:
         """Drop the oldest messages but *keep* while there are too many, if that is the rule."""
-        kept = keep and looked_at(keep)
         while self.drops_oldest and self._is_over(queue):
             droppable = (
-                dentry for dentry in queue.of_its_own() if looked_at(dentry.inode) is not kept
+                dentry for dentry in queue.of_its_own() if looked_at(dentry.inode) is not keep
             )
             dentry = next(droppable, None)
             if dentry is None:

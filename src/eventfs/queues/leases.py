@@ -33,6 +33,9 @@ class Places(Protocol):
     def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
         """Take a name, and nothing else, from a message; its loan is over."""
 
+    def remove(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+        """Take a message out of a queue."""
+
     def lose_name(self, message: Message, now_ns: int) -> None:
         """Count one name of a message fewer."""
 
@@ -59,8 +62,6 @@ class Leases:
         #: How often messages had returned when they last did, for those that did; moved to another
         #: queue for good a message begins anew.
         self.attempts: dict[Message, int] = {}
-        #: Queues that vanish together: nothing returns to them.
-        self.doomed: set[Queue] = set()
 
     def lend(  # noqa: PLR0913  # what `renaming` knows
         self,
@@ -118,17 +119,20 @@ class Leases:
             self.give_back(loan, now_ns)
         self._set_timer(holder)
 
-    def give_back(self, loan: Loan, now_ns: int, name: Name | None = None) -> None:
+    def give_back(
+        self, loan: Loan, now_ns: int, name: Name | None = None, replaced: Arrival | None = None
+    ) -> None:
         """Let a message return; in its source it is called *name*, or as before.
 
-        Where that is taken, it gets another name. It is gone where the source is, or keeps nothing.
+        Where that is taken by anything but *replaced*, it gets another name. It is gone where the
+        source is, or keeps nothing.
         """
         message, source = loan.inode, loan.source
         assert isinstance(message, Message)
         self._places.take_out(loan.holder, loan, now_ns)
         loan.payer.refund_file()
         message.ctime_ns = now_ns
-        if source.vanished or source in self.doomed or not source.keeps:
+        if source.vanished or not source.keeps:
             self._places.lose_name(message, now_ns)
             return
         attempts = loan.attempts + 1
@@ -137,6 +141,8 @@ class Leases:
         if most is not None and attempts >= most:
             self._give_up(loan, message, now_ns)
             return
+        if replaced is not None:
+            self._places.remove(source, replaced, now_ns)
         name = name or loan.home.name
         if source.is_taken(name):
             name = source.free_name(loan.home.sequence)
@@ -149,7 +155,7 @@ class Leases:
     def _give_up(self, loan: Loan, message: Message, now_ns: int) -> None:
         """Put a message that returned too often into its source's dead letters, or drop it."""
         queue = loan.source.dead_letter
-        if queue is None or not queue.has_room(message.size):
+        if queue is None or (queue.keeps and not queue.has_room(message.size)):
             loan.source.dropped += 1
             self._places.lose_name(message, now_ns)
             return

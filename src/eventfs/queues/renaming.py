@@ -57,9 +57,7 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
         if replaced.inode is message:
             return  # rename(2): two names of one file stay as they are
     if isinstance(dentry, Loan) and dentry.source is new_directory:
-        if replaced is not None:
-            tree.remove(new_directory, replaced, now_ns)
-        tree.leases.give_back(dentry, now_ns, new_name)
+        tree.leases.give_back(dentry, now_ns, new_name, replaced)
     elif new_directory is directory:
         if replaced is not None:
             tree.remove(directory, replaced, now_ns)

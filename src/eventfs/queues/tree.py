@@ -231,10 +231,10 @@ class Tree:
     def owner_died(self, owner: Owner, now_ns: int) -> list[Vanished]:
         """Let the queues of a dead process vanish, except for sticky ones."""
         queues = [queue for queue in self._owned.get(owner, ()) if not queue.is_sticky]
-        # Whichever vanishes first, none gets back what it has lent to another of them.
-        self.leases.doomed.update(queues)
+        queues.sort(key=lambda queue: queue.ino)
+        for queue in queues:
+            self._cut_off(queue, now_ns)
         vanished = [self.vanish(queue, now_ns) for queue in queues]
-        self.leases.doomed.clear()
         for queue in self._owned.pop(owner, ()):
             queue.owner = None
         return vanished
@@ -570,7 +570,7 @@ class Tree:
         if queue.followers:
             self.followers.pass_on(queue, name, inode, number, now_ns)
         if queue.bounds is not None:
-            queue.bounds.drop_excess(self, queue, now_ns, keep=inode)
+            queue.bounds.drop_excess(self, queue, now_ns)
 
     def drop_excess(self, queue: Queue, now_ns: int) -> None:
         """See `followers.Places`."""
@@ -712,14 +712,8 @@ class Tree:
             ),
             *((view.name, view) for view in views if view.holds),
         ]
-        # From now on nothing comes here any more.
-        for source in list(queue.dead_from):
-            self.drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
-            self.leases.bury_in(source, None)
-        self.leases.bury_in(queue, None)
-        for orphan in self.followers.forget(queue):
-            self._note_sources(orphan, now_ns)
-        queue.links = 0
+        if queue.links:
+            self._cut_off(queue, now_ns)
         for loan in [dentry for dentry, _ in arrivals if isinstance(dentry, Loan)]:
             self.leases.give_back(loan, now_ns)
         for dentry, _ in reversed(arrivals):
@@ -734,6 +728,16 @@ class Tree:
         self.timers.forget(queue)
         queue.wake()
         return Vanished(queue, held)
+
+    def _cut_off(self, queue: Queue, now_ns: int) -> None:
+        """Have nothing come to a queue any more: nothing returns, no dead letters, no followed."""
+        for source in list(queue.dead_from):
+            self.drop_xattr(source, xattrs.DEAD_LETTER, now_ns)
+            self.leases.bury_in(source, None)
+        self.leases.bury_in(queue, None)
+        for orphan in self.followers.forget(queue):
+            self._note_sources(orphan, now_ns)
+        queue.links = 0
 
     def _disown(self, queue: Queue) -> None:
         if queue.owner is not None:

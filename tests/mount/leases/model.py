@@ -333,14 +333,14 @@ class Model:
         returns = moved.loan is not None and moved.loan.source is there
         if here is not there and not returns:
             self._check_room(there, moved.message, replaced)
-        if replaced is not None:
+        if replaced is not None and not returns:
             there.names.remove(replaced)
         if here is there:
             moved.name = new_name
             return
         here.names.remove(moved)
         if moved.loan is not None and returns:
-            self._return(moved, moved.loan, new_name)
+            self._return(moved, moved.loan, new_name, replaced)
         elif "lease" in there.attributes and there.keeps:
             loan = moved.loan or Loan(here, moved.name, moved.place)
             lent = Name(new_name, moved.message, attempts=moved.attempts, loan=loan)
@@ -453,12 +453,16 @@ class Model:
         """Return a name, or None for one that the daemon chooses, where it is taken."""
         return None if name is None or queue.find(name) else name
 
-    def _return(self, lent: Name, loan: Loan, name: str | None) -> None:
+    def _return(
+        self, lent: Name, loan: Loan, name: str | None, replaced: Name | None = None
+    ) -> None:
         source, message, attempts = loan.source, lent.message, lent.attempts + 1
         if source.vanished or not source.keeps:
             return
         message.attempts = attempts
         if attempts < source.limit("max_attempts"):
+            if replaced is not None:
+                source.names.remove(replaced)
             name = self._free(source, name)
             source.names.append(Name(name, message, loan.place, attempts))
             source.names.sort(key=lambda one: one.place)
