@@ -86,7 +86,8 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
     number = tree.add_packets(1, count_bytes)
     if keeps:
         queue.append(Dentry(_UNNAMED, packet, number, user.payer), now_ns)
-    tree.arrived(queue, _UNNAMED, packet, number, now_ns)
+    if queue.followers or queue.bounds:
+        tree.arrived(queue, _UNNAMED, packet, number, now_ns)
     if not keeps:
         tree.release_packet(packet)
     if access:

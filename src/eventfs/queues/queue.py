@@ -215,7 +215,8 @@ class Queue(Directory[Message | Packet]):
 
     def has_room(self, count_bytes: int) -> bool:
         """Tell whether a message of so many bytes may come, as far as the queue is concerned."""
-        return self.places < self.payer.max_files_per_dir and (
+        places = self.places if self.unfinished else self._count
+        return places < self.payer.max_files_per_dir and (
             self.bounds is None or self.bounds.has_room(self, 1, count_bytes)
         )
 
@@ -303,9 +304,10 @@ class Queue(Directory[Message | Packet]):
 
     def remove_leading(self, dentries: list[Arrival], now_ns: int) -> None:
         """Take what `leading_packets` has returned out."""
-        for dentry in dentries[:-1]:
-            if self.bounds is not None:
+        if self.bounds is not None:
+            for dentry in dentries:
                 self.bounds.left(self, dentry)
+        for dentry in dentries[:-1]:
             dentry.inode = None
         self._count -= len(dentries) - 1
         self.remove(dentries[-1], now_ns)
@@ -352,12 +354,6 @@ class Queue(Directory[Message | Packet]):
         self.mtime_ns = self.ctime_ns = now_ns
         if self.waiters:
             self.wake()
-
-    def remove(self, dentry: Arrival, now_ns: int) -> None:
-        """See Directory."""
-        if self.bounds is not None:
-            self.bounds.left(self, dentry)
-        super().remove(dentry, now_ns)
 
     def rename(self, dentry: Arrival, name: Name, now_ns: int) -> None:
         """Call a message *name*, which must be free; its place stays."""

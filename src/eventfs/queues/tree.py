@@ -302,7 +302,8 @@ class Tree:
         if keeps:
             message.links = 1
             queue.append(Dentry(name, message, Sequence(ino), payer), now_ns)
-        self.arrived(queue, name, message, Sequence(ino), now_ns)
+        if queue.followers or queue.bounds:
+            self.arrived(queue, name, message, Sequence(ino), now_ns)
         if lists and not message.links:
             # A topic has kept nothing of it, and nobody has it open yet.
             inode_payer.release_bytes(attribute_bytes(lists))
@@ -662,7 +663,9 @@ class Tree:
 
     def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
         """See `leases.Places`."""
-        if isinstance(dentry, Loan):
+        if queue.bounds is not None:
+            queue.bounds.left(queue, dentry)
+        if queue.loans and isinstance(dentry, Loan):
             self.leases.end(dentry)
         queue.remove(dentry, now_ns)
 
