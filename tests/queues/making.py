@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from stat import S_IFREG
+from typing import NamedTuple
 
 from eventfs.queues import acl, attributes, ports, renaming
 from eventfs.queues.acl import Acl, _Entry
@@ -11,7 +12,8 @@ from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import Gid, Ledger, Payer, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.queue import End, Owner, Queue, Root, Tid
+from eventfs.queues.packet import Packet
+from eventfs.queues.queue import End, Owner, Queue, Root, Tid, looked_at
 from eventfs.queues.tree import Entry, Tree
 
 SUPERUSER = Uid(0)
@@ -322,6 +324,28 @@ def drain(tree: Tree, queue: Queue) -> list[bytes]:
     """Take all messages of a queue, whosever they are."""
     by = user(tree, SUPERUSER, overrides=True)
     return list(iter(lambda: take(tree, queue, by=by), None))
+
+
+class Peeked(NamedTuple):
+    """A message as it stands in a queue."""
+
+    name: bytes
+    sequence: int
+    content: bytes
+
+
+def peek(queue: Queue) -> list[Peeked]:
+    """Return all messages of a queue; packets stay packets, and lines lines."""
+    peeked = []
+    for dentry in queue._dentries_in_order():
+        inode = looked_at(dentry.inode)
+        text = inode.content if isinstance(inode, Packet) else content(inode)
+        peeked.append(Peeked(dentry.name, dentry.sequence, text))
+    for batch in queue._batches or ():
+        numbers = range(batch.number + batch.start, batch.number + len(batch.lines))
+        lines = batch.lines[batch.start :]
+        peeked += [Peeked(b"", number, line) for number, line in zip(numbers, lines, strict=True)]
+    return peeked
 
 
 def message_at(tree: Tree, queue: Queue, name: bytes) -> Message:

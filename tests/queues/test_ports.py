@@ -22,7 +22,7 @@ from eventfs.queues.ledger import Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, LINES, PIPE, TAIL, Name
 from eventfs.queues.ports import MAX_MESSAGE_BYTES
-from eventfs.queues.queue import Port, Queue, Waiter
+from eventfs.queues.queue import Port, Queue, Tid, Waiter
 from eventfs.queues.tree import Tree
 from tests.queues.making import (
     ALICE,
@@ -46,8 +46,10 @@ from tests.queues.making import (
     message_at,
     mkdir,
     names,
+    peek,
     put,
     put_lines,
+    rename,
     rmdir,
     take,
     take_lines,
@@ -1204,3 +1206,58 @@ def test_messages_are_charged_to_who_opened_the_port_and_to_nobody_else(
         "group 50 files": 2,
         "group 50 bytes": 3,
     }
+
+
+# Lines that nobody looks at
+
+
+def test_lines_leave_as_they_came_however_much_is_read_at_once(tree: Tree, queue: Queue) -> None:
+    lines = [b"%d" % number for number in range(1000)]
+    put_lines(tree, queue, *lines[:600])
+    put_lines(tree, queue, *lines[600:])
+    taken = b""
+    while len(queue):
+        before = len(queue)
+        taken += take_lines(tree, queue, 50)
+        assert before - 50 <= len(queue) < before
+        batch = queue.next_batch
+        assert (batch is None) == (len(queue) == 0)
+    assert taken.splitlines() == lines
+
+
+@pytest.mark.parametrize("count", [0, 1, 299, 300, 301, 599])
+def test_a_look_finds_each_line_at_its_place_whatever_has_gone(
+    tree: Tree, queue: Queue, count: int
+) -> None:
+    before = charged(tree)
+    for start in (0, 300):
+        put_lines(tree, queue, *[b"%03d" % number for number in range(start, start + 300)])
+    if count:
+        take_lines(tree, queue, 4 * count)
+    left = [b"%03d" % number for number in range(count, 600)]
+    found = [content(message_at(tree, queue, name)) for name in names(queue)]
+    assert found == left
+    assert names(queue) == sorted(names(queue))
+    assert drain(tree, queue) == left
+    assert charged(tree) == before
+
+
+def test_what_comes_after_lines_stands_behind_them(
+    tree: Tree, queue: Queue, other_queue: Queue
+) -> None:
+    create(tree, other_queue, b"moved")
+    put_lines(tree, queue, b"1", b"2")
+    put(tree, queue, b"3")
+    put_lines(tree, queue, b"4")
+    create(tree, queue, b"made")
+    put_lines(tree, queue, b"5")
+    rename(tree, other_queue, b"moved", queue, b"moved")
+    assert [one.content for one in peek(queue)] == [b"1", b"2", b"3", b"4", b"", b"5", b""]
+    assert names(queue)[4::2] == [b"made", b"moved"]
+
+
+def test_the_end_of_many_lines_is_found_by_a_look_at_tail(tree: Tree, queue: Queue) -> None:
+    put_lines(tree, queue, b"1", b"2", b"3")
+    assert content(message_at(tree, queue, end(tree, queue, TAIL).dentry(Tid(1)).name)) == b"3"
+    assert queue.oldest_ns == NOW
+    assert queue.content_bytes() == 3

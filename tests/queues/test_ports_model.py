@@ -14,7 +14,18 @@ from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL
 from eventfs.queues.packet import Packet
 from eventfs.queues.queue import Owner, Queue, Tid
-from tests.queues.making import ALICE, BOB, NOW, USERS, create, make_tree, mkdir, rename, unlink
+from tests.queues.making import (
+    ALICE,
+    BOB,
+    NOW,
+    USERS,
+    create,
+    make_tree,
+    mkdir,
+    peek,
+    rename,
+    unlink,
+)
 
 NAMES = (b"a", b"b", b"c")
 CONTENTS = st.binary(max_size=6).map(lambda content: content.replace(b"\n", b""))
@@ -188,16 +199,7 @@ class PortsAndModel(RuleBasedStateMachine):
     @invariant()
     def everything_is_there_in_order_and_charged_once(self) -> None:
         for name, expected in self.lists.items():
-            there = []
-            for dentry in self.queues[name].arrivals():
-                inode = dentry.inode
-                message = inode.message if isinstance(inode, Packet) else inode
-                if message is None:
-                    assert isinstance(inode, Packet)
-                    there.append(inode.content)
-                else:
-                    there.append(bytes(message.read(0, 100, NOW)))
-            assert there == expected
+            assert [one.content for one in peek(self.queues[name])] == expected
         files, count_bytes, inodes, stored = self.charges()
         for uid in (ALICE, BOB):
             account = self.tree.ledger.payer(uid, Gid(USERS)).user

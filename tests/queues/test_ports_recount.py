@@ -31,7 +31,7 @@ from eventfs.queues.ledger import UNLIMITED, Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name, port_name
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import Arrival, Owner, Queue
+from eventfs.queues.queue import Owner, Queue
 from eventfs.queues.tree import ROOT_INO
 from tests.queues.making import (
     ALICE,
@@ -49,6 +49,7 @@ from tests.queues.making import (
     lookup,
     make_tree,
     mkdir,
+    peek,
     put_lines,
     unlink,
     user,
@@ -430,12 +431,12 @@ class PortsAndRecount(RuleBasedStateMachine):
     @invariant()
     def each_queue_has_its_messages_in_order(self) -> None:
         for queue in self.queues.values():
-            places = list(queue.real.arrivals())
+            places = peek(queue.real)
             assert len(places) == len(queue.real) == len(queue.names)
             for one, place in zip(queue.names, places, strict=True):
                 assert place.name == one.name
                 assert one.number == place.sequence
-                assert content_of(place) == one.message.content
+                assert place.content == one.message.content
             numbers = [one.number for one in queue.names]
             assert numbers == sorted(set(numbers))
 
@@ -704,15 +705,6 @@ def _charge(
         charges[f"{who} dirs"] += dirs
         charges[f"{who} files"] += files
         charges[f"{who} bytes"] += count_bytes
-
-
-def content_of(place: Arrival) -> bytes:
-    inode = place.inode
-    message = inode.message if isinstance(inode, Packet) else inode
-    if message is None:
-        assert isinstance(inode, Packet)
-        return inode.content
-    return bytes(message.read(0, message.size, NOW))
 
 
 TestPortsAndRecount = PortsAndRecount.TestCase

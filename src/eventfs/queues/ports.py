@@ -4,7 +4,7 @@ from stat import S_IFREG, S_ISGID, S_ISVTX
 from typing import NamedTuple
 
 from eventfs.queues import acl, attributes
-from eventfs.queues.directory import Dentry, Sequence
+from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import (
     LimitReached,
     MessageTooLong,
@@ -16,7 +16,7 @@ from eventfs.queues.inode import Mode, attribute_bytes
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.packet import Packet
+from eventfs.queues.packet import Batch, Packet
 from eventfs.queues.queue import Arrival, Queue
 from eventfs.queues.tree import Tree
 
@@ -154,13 +154,15 @@ def take_lines(
     """
     lines: list[bytes] = []
     known: list[Taken] = []
+    each = queue.mode & S_ISVTX
     while True:
-        if not queue.mode & S_ISVTX:
-            packets = queue.leading_packets(room_bytes)
-            if packets:
-                taken_lines = _take_all(tree, queue, packets, now_ns)
-                room_bytes -= sum(map(len, taken_lines)) + len(taken_lines)
-                lines += taken_lines
+        unseen = [] if each else _take_unseen(tree, queue, room_bytes, now_ns)
+        if unseen:
+            room_bytes -= sum(map(len, unseen)) + len(unseen)
+            lines += unseen
+            continue
+        if lines and not each and queue.next_batch is not None:
+            break  # the next doesn't fit
         try:
             taken = take(tree, queue, room_bytes - 1, user, now_ns)
         except Refused:
@@ -185,13 +187,8 @@ def _put_all(  # noqa: PLR0913  # as `put_lines`, and what it has counted
     payer.charge_files(len(lines))
     inode_payer.charge_bytes(count_bytes)
     first = tree.add_packets(len(lines), count_bytes)
-    queue.extend(
-        [
-            Dentry(_UNNAMED, Packet(line, mode, inode_payer, now_ns), Sequence(number), payer)
-            for number, line in enumerate(lines, first)
-        ],
-        now_ns,
-    )
+    batch = Batch(lines, count_bytes, first, mode, inode_payer, payer, now_ns)
+    queue.add_batch(batch, now_ns)
     tree.drop_excess(queue, now_ns)
 
 
@@ -206,6 +203,21 @@ def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) ->
         assert isinstance(packet, Packet)
         lines.append(packet.content)
         tree.release_packet(packet)
+    return lines
+
+
+def _take_unseen(tree: Tree, queue: Queue, room_bytes: int, now_ns: int) -> list[bytes]:
+    """Take those messages from the beginning that fit and that nobody has looked at."""
+    batch = queue.next_batch
+    if batch is None:
+        packets = queue.leading_packets(room_bytes)
+        return _take_all(tree, queue, packets, now_ns) if packets else []
+    before = batch.count_bytes
+    lines = batch.take(room_bytes)
+    if lines:
+        batch.payer.charge_files(-len(lines))
+        tree.release_packets(len(lines), batch.inode_payer, before - batch.count_bytes)
+        queue.batch_taken(len(lines), now_ns)
     return lines
 
 

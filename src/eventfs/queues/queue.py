@@ -1,6 +1,7 @@
 """A queue: a directory of messages with `head`, `tail` and an owner."""
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 from stat import S_IFLNK, S_IFREG, S_ISVTX
@@ -13,13 +14,16 @@ from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD, TAIL, Name, port_name, port_number
-from eventfs.queues.packet import Packet, Unpacker
+from eventfs.queues.packet import Batch, Packet, Unpacker
 from eventfs.queues.xattrs import KEEP, STICKY
 
 if TYPE_CHECKING:
     from eventfs.queues.bounds import Bounds
 
 _sequence_of = attrgetter("sequence")
+
+#: The name of what has none yet.
+_UNNAMED = Name(b"")
 
 #: A process that made queues; what the number means is the affair of who hands it in.
 Owner = NewType("Owner", int)
@@ -137,13 +141,14 @@ class Queue(Directory[Message | Packet]):
     """A directory of messages, which may be found as `head` and `tail` too.
 
     Messages that came through a port stand in it as packets without names, until somebody looks for
-    them: whoever gets a dentry from here, but by `first`, gets one with a name and an inode.
+    them: whoever gets a dentry from here, but by `first`, gets one with a name and an inode. Lines
+    stand behind all that has a dentry, in batches, until somebody looks at one of theirs.
     """
 
     __slots__ = (
-        *("bounds", "dead_from", "dead_letter", "dropped", "ends", "expired", "followers", "lent"),
-        *("loans", "name", "owner", "ports", "shown", "sightings", "sources", "told_stale"),
-        *("unfinished", "unpacker", "waiters"),
+        *("_batched", "_batches", "bounds", "dead_from", "dead_letter", "dropped", "ends"),
+        *("expired", "followers", "lent", "loans", "name", "owner", "ports", "shown"),
+        *("sightings", "sources", "told_stale", "unfinished", "unpacker", "waiters"),
     )
 
     def __init__(  # noqa: PLR0913  # as mkdir(2) has them
@@ -158,6 +163,9 @@ class Queue(Directory[Message | Packet]):
     ) -> None:
         """Make an empty queue under *name* in the root."""
         super().__init__(ino, mode, payer, now_ns)
+        # Lines that came last, after all that has a dentry; and how many there are.
+        self._batches: deque[Batch] | None = None
+        self._batched = 0
         self.name = name
         self.unpacker = unpacker
         # None once the owner is dead.
@@ -211,11 +219,11 @@ class Queue(Directory[Message | Packet]):
     @property
     def places(self) -> int:
         """How many names count for limits: messages, and those that are still unfinished."""
-        return self._count + len(self.unfinished) if self.unfinished else self._count
+        return len(self) + len(self.unfinished or ())
 
     def has_room(self, count_bytes: int) -> bool:
         """Tell whether a message of so many bytes may come, as far as the queue is concerned."""
-        places = self.places if self.unfinished else self._count
+        places = self.places if self.unfinished else self._count + self._batched
         return places < self.payer.max_files_per_dir and (
             self.bounds is None or self.bounds.has_room(self, 1, count_bytes)
         )
@@ -236,22 +244,25 @@ class Queue(Directory[Message | Packet]):
                 return self.oldest
             if name == TAIL:
                 return self.newest
-            if self._count > len(self._dentries):
+            if self._count + self._batched > len(self._dentries):
                 return self._find_packet(name)
         return dentry
 
     @property
     def oldest(self) -> Arrival | None:
         """See Directory."""
-        return self._unpacked(self._arrivals[self._first]) if self._count else None
+        first = self.first
+        return self._unpacked(first) if first else None
 
     @property
     def newest(self) -> Arrival | None:
         """See Directory."""
+        self._unroll_all()
         return self._unpacked(self._arrivals[-1]) if self._count else None
 
     def after(self, sequence: int) -> Iterator[tuple[Arrival, Message]]:
         """See Directory."""
+        self._unroll_all()
         for dentry, _ in super().after(sequence):
             message = self._unpacked(dentry).inode
             assert isinstance(message, Message)
@@ -260,22 +271,27 @@ class Queue(Directory[Message | Packet]):
     @property
     def first(self) -> Arrival | None:
         """The oldest dentry, which may be a packet's."""
+        if self._batched and not self._count:
+            self._unroll_next()
         return self._arrivals[self._first] if self._count else None
 
     @property
     def oldest_ns(self) -> int | None:
         """When the oldest message was written, if there is one."""
         if not self._count:
-            return None
+            return self._batches[0].time_ns if self._batches else None
         inode = looked_at(self._arrivals[self._first].inode)
         return inode.time_ns if isinstance(inode, Packet) else inode.mtime_ns
 
     def content_bytes(self) -> int:
         """Return how many bytes the messages have: some 50 ms for a million."""
-        return sum(content_size(dentry.inode) for dentry in self.arrivals())
+        return sum(content_size(dentry.inode) for dentry in self._dentries_in_order()) + sum(
+            batch.count_bytes for batch in self._batches or ()
+        )
 
     def of_its_own(self) -> Iterator[Arrival]:
         """Yield what isn't here on loan, in order; the queue must not change meanwhile."""
+        self._unroll_all()
         for index in range(self._first, len(self._arrivals)):
             dentry = self._arrivals[index]
             if dentry.inode is not None and not isinstance(dentry, Loan):
@@ -283,6 +299,10 @@ class Queue(Directory[Message | Packet]):
 
     def arrivals(self) -> Iterator[Arrival]:
         """Yield all dentries in order, packets' too."""
+        self._unroll_all()
+        return self._dentries_in_order()
+
+    def _dentries_in_order(self) -> Iterator[Arrival]:
         return (dentry for dentry in self._arrivals[self._first :] if dentry.inode is not None)
 
     def leading_packets(self, room_bytes: int) -> list[Arrival]:
@@ -312,12 +332,29 @@ class Queue(Directory[Message | Packet]):
         self._count -= len(dentries) - 1
         self.remove(dentries[-1], now_ns)
 
-    def extend(self, dentries: list[Arrival], now_ns: int) -> None:
-        """Add packets, in order."""
-        self._arrivals += dentries
-        self._count += len(dentries)
+    @property
+    def next_batch(self) -> Batch | None:
+        """The oldest messages, where they are lines at which nobody has looked."""
+        return self._batches[0] if self._batches and not self._count else None
+
+    def batch_taken(self, count: int, now_ns: int) -> None:
+        """Note that so many messages have been taken out of `next_batch`."""
+        assert self._batches is not None
+        self._batched -= count
+        if not self._batches[0]:
+            self._batches.popleft()
+        self.mtime_ns = self.ctime_ns = now_ns
+
+    def add_batch(self, batch: Batch, now_ns: int) -> None:
+        """Add lines, in order."""
+        if self._batches is None:
+            self._batches = deque()
+        self._batches.append(batch)
+        self._batched += len(batch)
         if self.bounds is not None:
-            for dentry in dentries:
+            before = len(self._arrivals)
+            self._unroll_all()
+            for dentry in self._arrivals[before:]:
                 self.bounds.entered(self, dentry)
         self.mtime_ns = self.ctime_ns = now_ns
         if self.waiters:
@@ -325,6 +362,7 @@ class Queue(Directory[Message | Packet]):
 
     def append(self, dentry: Arrival, now_ns: int) -> None:
         """See Directory; a dentry without a name has a packet."""
+        self._unroll_all()
         self._arrivals.append(dentry)
         self._count += 1
         if dentry.name:
@@ -337,6 +375,7 @@ class Queue(Directory[Message | Packet]):
 
     def insert(self, dentry: Arrival, now_ns: int) -> None:
         """Put back what was taken out, at its old place, under a name that is free."""
+        self._unroll_all()
         arrivals = self._arrivals
         index = bisect_left(arrivals, dentry.sequence, key=_sequence_of)
         if index < len(arrivals) and arrivals[index].sequence == dentry.sequence:
@@ -367,10 +406,31 @@ class Queue(Directory[Message | Packet]):
         for waiter in list(self.waiters):
             waiter.wake()
 
+    def __len__(self) -> int:
+        """See Directory."""
+        return self._count + self._batched
+
+    def _unroll_all(self) -> None:
+        while self._batched:
+            self._unroll_next()
+
+    def _unroll_next(self) -> None:
+        """Give the lines that came first dentries, since somebody looks at them."""
+        assert self._batches is not None
+        batch = self._batches.popleft()
+        self._batched -= len(batch)
+        payer = batch.payer
+        dentries: list[Arrival] = [
+            Dentry(_UNNAMED, packet, Sequence(number), payer) for number, packet in batch.packets()
+        ]
+        self._arrivals += dentries
+        self._count += len(dentries)
+
     def _find_packet(self, name: Name) -> Arrival | None:
         number = port_number(name)
         if number is None or self.is_unfinished(name):
             return None
+        self._unroll_all()
         index = bisect_left(self._arrivals, number, lo=self._first, key=_sequence_of)
         if index == len(self._arrivals):
             return None

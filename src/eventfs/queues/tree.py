@@ -519,6 +519,12 @@ class Tree:
         self._last += count
         return first
 
+    def release_packets(self, count: int, payer: Payer, count_bytes: int) -> None:
+        """Count packets no more of which each had one name."""
+        self.ledger.inodes -= count
+        self.ledger.stored_bytes -= count_bytes
+        payer.charge_bytes(-count_bytes)
+
     def release_packet(self, packet: Packet) -> None:
         """Count one name of a packet fewer, and charge nobody for it after the last one."""
         self.ledger.inodes -= 1
