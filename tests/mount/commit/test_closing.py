@@ -49,12 +49,12 @@ os.close(fd); assert not there(); os.close(again)""",
     "in another thread": """
 t = threading.Thread(target=os.close, args=(fd,)); t.start(); t.join()""",
     "while a child has it": """
-child = os.fork() or pause(); os.close(fd); assert there(); os.kill(child, 9)""",
+child = os.fork() or linger(); os.close(fd); assert there(); os.kill(child, 9)""",
     "after a child has closed it": """
 if os.fork() == 0: os.close(fd); os._exit(0)
 os.wait(); assert not there(); os.close(fd)""",
     "after a child was killed": """
-child = os.fork() or pause(); os.kill(child, 9); os.wait(); assert not there(); os.close(fd)""",
+child = os.fork() or linger(); os.kill(child, 9); os.wait(); assert not there(); os.close(fd)""",
     "after a program has written to it": """
 subprocess.run(["true"], stdout=fd, check=True); assert not there(); os.close(fd)""",
     "in a program that it has become": """
@@ -223,7 +223,7 @@ def test_two_messages_of_one_process_are_committed_as_they_are_closed(queue: Pat
 
 def test_what_another_process_closes_last_is_committed(queue: Path, write: Write) -> None:
     """Its creator has closed it by exec, which isn't looked into."""
-    then = 'os.fork() or pause(); shell("echo done; read -r end")'
+    then = 'os.fork() or linger(); shell("echo done; read -r end")'
     writer = write(then)
     assert writer.go_on() == "done"
     children = Path(f"/proc/{writer.process.pid}/task/{writer.process.pid}/children").read_text()

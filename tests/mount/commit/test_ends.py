@@ -28,7 +28,7 @@ threading.Thread(target=end).start(); libc.pthread_exit(None)""",
         0,
     ),
     "exit of what it has become": ('os.dup2(fd, 5); os.close(fd); shell("exit 4")', 4),
-    "exit of a child as well": ("os.fork() or pause(); os._exit(0)", 0),
+    "exit of a child as well": ("os.fork() or linger(); os._exit(0)", 0),
 }
 
 
@@ -74,7 +74,7 @@ KILLINGS = {
         signal.SIGKILL,
     ),
     "while a child lives": (
-        "os.fork() or (os.close(1), pause()); os.kill(os.getpid(), 9); pause()",
+        "os.fork() or (os.close(1), linger()); os.kill(os.getpid(), 9); pause()",
         signal.SIGKILL,
     ),
     "as another program": (
@@ -119,7 +119,7 @@ def test_what_was_closed_before_stays(queue: Path, write: Write) -> None:
 
 
 def test_a_killed_child_takes_nothing_of_its_parents(queue: Path, write: Write) -> None:
-    writer = write("child = os.fork() or pause(); os.kill(child, 9); os.wait()")
+    writer = write("child = os.fork() or linger(); os.kill(child, 9); os.wait()")
     assert writer.go_on() == "done"
     assert messages(queue) == []
     assert os.path.exists(f"/proc/{writer.process.pid}/fd/{writer.line}")

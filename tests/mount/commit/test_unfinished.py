@@ -13,7 +13,7 @@ from tests.mount.daemon import drop_caches
 from tests.mount.inotify import Watch
 from tests.mount.making import MAKE_FILE, Call, each, messages
 from tests.mount.ports.using import FOLLOW, opened, take
-from tests.mount.processes import ALICE, in_child
+from tests.mount.processes import ALICE, Fork, in_child
 from tests.mounts import DEADLINE_S, Mount, wait_until
 
 # Who sees it
@@ -249,16 +249,8 @@ def test_a_vanishing_queue_takes_it_along(
 
 
 @pytest.fixture
-def start_owner(root: Path) -> Path:
+def start_owner(root: Path, fork: Fork) -> Path:
     """A queue whose owner can be killed."""
     path = root / "fated"
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        path.mkdir()
-        os.write(writer, b"!")
-        while True:
-            select.select([], [], [])
-    os.read(reader, 1)
-    os.close(reader)
-    os.close(writer)
+    fork(path.mkdir)
     return path

@@ -27,6 +27,10 @@ def there():  # what anybody sees
 def pause():
     threading.Event().wait()
 
+def linger():  # as a child: until the test's end closes what it would read
+    while os.read(0, 1): pass
+    os._exit(0)
+
 def some_threads():
     for _ in range(5):
         threading.Thread(target=pause, daemon=True).start()
