@@ -29,7 +29,7 @@ from eventfs.client import classic
 from tests.client.test_errors import Doomed, check
 from tests.client.test_errors import doomed as doomed  # noqa: PLC0414  # a fixture
 from tests.client.test_waiting import switches
-from tests.mount.ports.test_poll import wait_until_polling
+from tests.mount.ports.test_poll import forked_and_polling, wait_until_polling
 from tests.mount.processes import ALICE, BOB, Fork, Forked, in_child
 from tests.mounts import DEADLINE_S, wait_until
 
@@ -264,13 +264,7 @@ def claimer(path: Path) -> Forked:
         with Queue(path).claim(DEADLINE_S) as message:
             return message.content, message.attempts
 
-    child = Forked(claim)
-    try:
-        wait_until_polling(child.pid)
-    except BaseException:
-        child.end()
-        raise
-    return child
+    return forked_and_polling(claim)
 
 
 def test_a_message_wakes(path: Path, queue: Queue) -> None:

@@ -9,20 +9,14 @@ from typing import Any
 import pytest
 
 from eventfs import Queue, QueueEmpty, QueueNotEmpty, QueueVanished
-from tests.mount.ports.test_poll import wait_until_polling
+from tests.mount.ports.test_poll import forked_and_polling, wait_until_polling
 from tests.mount.processes import Forked, in_child
 from tests.mounts import DEADLINE_S, wait_until
 
 
 def receive_in_child(path: Path, timeout: float | None = None) -> Forked:
     """Receive in a process of its own; return when it sleeps."""
-    child = Forked(lambda: Queue(path).receive(timeout))
-    try:
-        wait_until_polling(child.pid)
-    except BaseException:
-        child.end()
-        raise
-    return child
+    return forked_and_polling(lambda: Queue(path).receive(timeout))
 
 
 def switches(pid: int) -> int:

@@ -367,6 +367,11 @@ def set_rule(tree: Tree, queue: Queue, name: bytes, value: bytes, *, now_ns: int
     attributes.put(tree, queue, name, value, now_ns)
 
 
+def counted(tree: Tree, queue: Queue, name: bytes) -> int:
+    """Read a number that a queue tells of itself."""
+    return int(attributes.get(tree, queue, name))
+
+
 def bury_in(tree: Tree, queue: Queue, target: bytes, *, uid: Uid = ALICE, tid: int = 1) -> None:
     """Set `user.eventfs_dead_letter`."""
     attributes.bury_in(tree, queue, Name(target), uid, Tid(tid), NOW)

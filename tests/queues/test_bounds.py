@@ -19,6 +19,7 @@ from tests.queues.making import (
     FakeClock,
     charged,
     content,
+    counted,
     create,
     end,
     fill,
@@ -47,10 +48,6 @@ def ring(tree: Tree, queue: Queue) -> Queue:
     set_rule(tree, queue, xattrs.MAX_MESSAGES, b"2")
     set_rule(tree, queue, xattrs.OVERFLOW, b"drop-oldest")
     return queue
-
-
-def counted(tree: Tree, queue: Queue, name: bytes) -> int:
-    return int(attributes.get(tree, queue, name))
 
 
 def made(tree: Tree, queue: Queue, name: bytes, size: int) -> Message:

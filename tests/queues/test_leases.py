@@ -33,6 +33,7 @@ from tests.queues.making import (
     FakeThreads,
     bury_in,
     charged,
+    counted,
     create,
     fill,
     follow,
@@ -68,10 +69,6 @@ def jobs(tree: Tree, queue: Queue) -> list[Message]:
 
 def attempts(tree: Tree, message: Message) -> int:
     return int(attributes.get(tree, message, xattrs.ATTEMPTS))
-
-
-def counted(tree: Tree, queue: Queue, name: bytes) -> int:
-    return int(attributes.get(tree, queue, name))
 
 
 def claim(tree: Tree, queue: Queue, name: bytes, worker: Queue) -> None:

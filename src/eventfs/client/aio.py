@@ -112,7 +112,7 @@ class AsyncQueue(BaseQueue):
         """See `Queue.wait_empty`."""
         deadline = Deadline(timeout)
         for pause_s in pauses():
-            count = self._unfinished()
+            count = self._outstanding()
             if not count:
                 return
             if deadline.is_past():

@@ -139,7 +139,7 @@ class BaseQueue(Handles):
         with translated(self._path), directory.readable(self._directory) as handle:
             return count(handle, MESSAGES)
 
-    def _unfinished(self) -> int:
+    def _outstanding(self) -> int:
         """Return how many messages there are or may come back."""
         with translated(self._path), directory.readable(self._directory) as handle:
             # Twice, since one may be claimed, or come back, between two questions.

@@ -160,7 +160,7 @@ class Queue(BaseQueue):
         """
         deadline = Deadline(timeout)
         for pause_s in pauses():
-            count = self._unfinished()
+            count = self._outstanding()
             if not count:
                 return
             if deadline.is_past():

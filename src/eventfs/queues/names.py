@@ -22,6 +22,9 @@ PIPE = Name(b".pipe")
 LINES = Name(b".lines")
 PORTS = frozenset((PIPE, LINES))
 
+#: The name of a message that came through a port, until somebody looks at it.
+UNNAMED = Name(b"")
+
 #: Names that no message can have.
 RESERVED = frozenset((HEAD, TAIL, *PORTS))
 

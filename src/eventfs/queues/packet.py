@@ -37,7 +37,14 @@ class Batch:
     """
 
     __slots__ = (
-        *("count_bytes", "inode_payer", "lines", "mode", "number", "payer", "start", "time_ns"),
+        "count_bytes",
+        "inode_payer",
+        "lines",
+        "mode",
+        "number",
+        "payer",
+        "start",
+        "time_ns",
     )
 
     def __init__(  # noqa: PLR0913  # what they have in common

@@ -15,7 +15,7 @@ from eventfs.queues.errors import (
 from eventfs.queues.inode import Mode, attribute_bytes
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
-from eventfs.queues.names import Name
+from eventfs.queues.names import UNNAMED, Name
 from eventfs.queues.packet import Batch, Packet
 from eventfs.queues.queue import Arrival, Queue
 from eventfs.queues.tree import Tree
@@ -23,9 +23,6 @@ from eventfs.queues.tree import Tree
 #: The largest message that goes through a port, in bytes: 255 pages. The kernel hands over what is
 #: written in pieces of up to 256, so a larger one may be only the first piece of something.
 MAX_MESSAGE_BYTES = 255 * 4096
-
-#: The name of what has none yet.
-_UNNAMED = Name(b"")
 
 
 class User(NamedTuple):
@@ -85,9 +82,9 @@ def put(tree: Tree, queue: Queue, content: bytes, user: User, now_ns: int) -> No
     packet = Packet(content, mode, inode_payer, now_ns)
     number = tree.add_packets(1, count_bytes)
     if keeps:
-        queue.append(Dentry(_UNNAMED, packet, number, user.payer), now_ns)
+        queue.append(Dentry(UNNAMED, packet, number, user.payer), now_ns)
     if queue.followers or queue.bounds:
-        tree.arrived(queue, _UNNAMED, packet, number, now_ns)
+        tree.arrived(queue, UNNAMED, packet, number, now_ns)
     if not keeps:
         tree.release_packet(packet)
     if access:

@@ -13,7 +13,7 @@ from eventfs.queues.errors import NotFound, Stale
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
-from eventfs.queues.names import HEAD, TAIL, Name, port_name, port_number
+from eventfs.queues.names import HEAD, TAIL, UNNAMED, Name, port_name, port_number
 from eventfs.queues.packet import Batch, Packet, Unpacker
 from eventfs.queues.xattrs import KEEP, STICKY
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from eventfs.queues.bounds import Bounds
 
 _sequence_of = attrgetter("sequence")
-
-#: The name of what has none yet.
-_UNNAMED = Name(b"")
 
 #: A process that made queues; what the number means is the affair of who hands it in.
 Owner = NewType("Owner", int)
@@ -48,7 +45,7 @@ class Returned(Dentry[Message | Packet]):
 
     __slots__ = ("attempts",)
 
-    def __init__(  # a dentry, and how often it has returned
+    def __init__(
         self, name: Name, message: Message, sequence: Sequence, payer: Payer, attempts: int
     ) -> None:
         """Give *message* back the place *sequence*."""
@@ -421,7 +418,7 @@ class Queue(Directory[Message | Packet]):
         self._batched -= len(batch)
         payer = batch.payer
         dentries: list[Arrival] = [
-            Dentry(_UNNAMED, packet, Sequence(number), payer) for number, packet in batch.packets()
+            Dentry(UNNAMED, packet, Sequence(number), payer) for number, packet in batch.packets()
         ]
         self._arrivals += dentries
         self._count += len(dentries)

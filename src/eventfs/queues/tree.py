@@ -31,6 +31,7 @@ from eventfs.queues.names import (
     RESERVED,
     SELF,
     TAIL,
+    UNNAMED,
     Name,
     check_length,
 )
@@ -53,9 +54,6 @@ from eventfs.queues.unfinished import UnfinishedMessages
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
 ROOT_INO = Ino(1)
-
-#: The name of what has none.
-_UNNAMED = Name(b"")
 
 #: Places in a listing before and behind all others, whose places are their sequences.
 _SELF_PLACE, _PARENT_PLACE, _HEAD_PLACE = 1, 2, 3
@@ -576,8 +574,7 @@ class Tree:
         """Do what follows from an arrival: others get it too, and what is too much goes."""
         if queue.followers:
             self.followers.pass_on(queue, name, inode, number, now_ns)
-        if queue.bounds is not None:
-            queue.bounds.drop_excess(self, queue, now_ns)
+        self.drop_excess(queue, now_ns)
 
     def drop_excess(self, queue: Queue, now_ns: int) -> None:
         """See `followers.Places`."""
@@ -601,7 +598,7 @@ class Tree:
             self.changed(queue)
         self.remove(queue, dentry, now_ns)
 
-    def changed(self, queue: Queue, name: Name = _UNNAMED, message: Message | None = None) -> None:
+    def changed(self, queue: Queue, name: Name = UNNAMED, message: Message | None = None) -> None:
         """Note a change that the kernel doesn't know of, if it may care."""
         if queue.shown or message is not None:
             self.changes.append(Change(queue, name, message))

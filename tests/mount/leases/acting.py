@@ -4,9 +4,11 @@ import os
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import Any
 
 from tests.mount.calls import renameat2
+from tests.mount.ports.using import opened
 from tests.mount.processes import Forked
 from tests.mounts import DEADLINE_S
 
@@ -59,27 +61,18 @@ def create(path: str, mode: int) -> int:
 
 
 def append(path: str, text: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
+    with opened(Path(path).parent, os.O_WRONLY | os.O_APPEND, Path(path).name) as fd:
         assert os.write(fd, text) == len(text)
-    finally:
-        os.close(fd)
 
 
 def write_port(path: str, data: bytes) -> int:
-    fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    try:
+    with opened(Path(path).parent, os.O_WRONLY | os.O_NONBLOCK, Path(path).name) as fd:
         return os.write(fd, data)
-    finally:
-        os.close(fd)
 
 
 def read_port(path: str, size: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
+    with opened(Path(path).parent, os.O_RDONLY | os.O_NONBLOCK, Path(path).name) as fd:
         return os.read(fd, size)
-    finally:
-        os.close(fd)
 
 
 def rename(path: str, new_path: str, flags: int) -> None:

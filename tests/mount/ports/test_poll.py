@@ -56,6 +56,17 @@ def wait_until_polling(pid: int) -> None:
     )
 
 
+def forked_and_polling(function: Callable[[], object]) -> Forked:
+    """Call a function in a process of its own; return when that sleeps."""
+    child = Forked(function)
+    try:
+        wait_until_polling(child.pid)
+    except BaseException:
+        child.end()
+        raise
+    return child
+
+
 @contextmanager
 def waiting(function: Callable[[], object]) -> Iterator[Forked]:
     """Run a function in a process, up to where it sleeps; it must end well after the body."""
