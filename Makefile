@@ -11,6 +11,7 @@ commands := eventfs eventq
 # What stands between a fresh clone and running it; and, with _dev, testing and checking it.
 ready := .venv/ready
 ready_dev := .venv/ready-dev
+compiled := $(wildcard src/eventfs/queues/*.py src/eventfs/mount/*.py)
 
 # psutil's compiled part fits this Python, so that one is named.
 find_python := import os, sys; \
@@ -26,15 +27,15 @@ all: $(ready) ## build .venv, with eventfs and eventq in .venv/bin (the default)
 demo: $(ready) ## mount on a temporary directory and play the first story
 	@tools/demo
 
-test: $(ready_dev) ## run every test
+test: $(ready_dev) $(ready) ## run every test
 	.venv/bin/pytest
 
-check: $(ready_dev) ## ruff and mypy
+check: $(ready_dev) $(ready) ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-bench: $(ready_dev) ## measure eventfs beside other ways to pass messages (some twenty minutes)
+bench: $(ready_dev) $(ready) ## measure eventfs beside other ways to pass messages (some twenty minutes)
 	.venv/bin/python -m benchmarks --write-docs
 
 # pip leaves traces of where it worked: a script for .venv, the checkout's address, and paths in what it compiles.
@@ -62,14 +63,15 @@ uninstall: ## remove what install made
 clean: ## remove all that make made here
 	rm -rf .venv build src/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples tools -name __pycache__ -prune -exec rm -rf {} +
+	find src -name '*.so' -delete
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' Makefile | expand -t 12
 
-$(ready): pyproject.toml tools/bootstrap
+$(ready): pyproject.toml setup.py tools/bootstrap $(compiled)
 	tools/bootstrap
 	touch $@
 
-$(ready_dev): pyproject.toml tools/bootstrap
+$(ready_dev): pyproject.toml tools/bootstrap | $(ready)
 	tools/bootstrap test
-	touch $(ready) $@
+	touch $@

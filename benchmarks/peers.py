@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.interpreted import INTERPRETED
+
 HERE = Path(__file__).parent
 
 #: Queues that each peer has: one, and as many subscribers as a multicast has at most.
@@ -284,6 +286,12 @@ VARIANTS = (
         "",
         "spin=0",
         "Sleeps as soon as there is no request: less CPU time, a slower answer to the next one.",
+    ),
+    (
+        "eventfs, interpreted",
+        INTERPRETED,
+        "",
+        "As it runs where there was no compiler: shows what it is worth to be compiled.",
     ),
     (
         "eventfs on plain trio",

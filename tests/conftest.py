@@ -8,11 +8,20 @@ from pathlib import Path
 
 import pytest
 
+import eventfs
 from tests.commands.daemons import Commands, adopting
 from tests.mount.processes import Fork, Forked
 from tests.mounts import Child, Mount, mounted
 
 _numbers = itertools.count()
+
+
+def pytest_sessionstart() -> None:
+    """Make sure that what is tested is what stands in the sources."""
+    for compiled in Path(eventfs.__file__).parent.rglob("*.so"):
+        source = compiled.with_name(f"{compiled.name.partition('.')[0]}.py")
+        if not source.exists() or source.stat().st_mtime > compiled.stat().st_mtime:
+            pytest.exit(f"{source} has changed since it was compiled: run make", returncode=1)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.interpreted import INTERPRETED
+
 #: How long anything that is waited for may take, in seconds: much longer than it ever does.
 DEADLINE_S = 20
 
@@ -53,13 +55,16 @@ class Mount:
         program: str = "",
         argv0: tuple[str, ...] = (),
     ) -> None:
-        """Mount; *arguments* go to the command, *program* is Python to run before it.
+        """Mount; *arguments* go to the command, and *program* is Python to run before it.
 
+        It may change eventfs, which is interpreted then: what is compiled can't be changed.
         *argv0* is a command that starts the daemon and becomes it by exec.
         """
         self.path = path
         self.log = log
         self.expected: list[str] = []
+        if program:
+            program = INTERPRETED + program
         code = f"{program}\nimport sys\nfrom eventfs.commands.eventfs import main\nsys.exit(main())"
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(

@@ -1,8 +1,12 @@
-"""What `make install` makes runs by itself, and `make uninstall` takes away just that."""
+"""What `make install` makes runs by itself, and `make uninstall` takes away just that.
+
+Where there is no compiler, what is installed is interpreted, and keeps the same rules.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,9 +85,9 @@ def test_everybody_may_read_what_is_installed(prefix: Path) -> None:
     assert [path for path in prefix.rglob("*") if not path.stat().st_mode & 0o004] == []
 
 
-@pytest.mark.parametrize("command", ["eventfs", "eventq"])
-def test_an_installed_command_tells_its_version(prefix: Path, command: str) -> None:
-    assert run(prefix / "bin" / command, "--version").split() == [command, "0.1.0"]
+def test_an_installed_command_tells_its_version_and_that_it_is_compiled(prefix: Path) -> None:
+    assert run(prefix / "bin/eventfs", "--version") == "eventfs 0.1.0 (compiled)\n"
+    assert run(prefix / "bin/eventq", "--version") == "eventq 0.1.0\n"
 
 
 def test_the_installed_commands_mount_and_use_the_mount(prefix: Path, mountpoint: Path) -> None:
@@ -105,3 +109,50 @@ def test_uninstall_leaves_what_others_have_put_there(
     shutil.copytree(prefix, installed)
     make("uninstall", Path("/copy") if staged else installed, tmp_path if staged else None)
     assert files(installed) == OTHERS
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install where the compiler fails; return where the package is."""
+    checkout, target = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("target")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / name, checkout)
+    made = shutil.ignore_patterns("*.so", "*.egg-info", "__pycache__")
+    shutil.copytree(CHECKOUT / "src", checkout / "src", ignore=made)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", target, checkout],
+        env={**os.environ, "CC": "false"},
+        check=True,
+    )
+    return target
+
+
+def test_without_a_compiler_what_is_installed_is_interpreted(
+    interpreted: Path, mountpoint: Path
+) -> None:
+    assert list(interpreted.rglob("eventfs/**/*.so")) == []
+    command = f"import sys; sys.path.insert(0, {str(interpreted)!r})\n"
+    command += "from eventfs.commands.eventfs import main; sys.exit(main())"
+    said = run(Path(sys.executable), "-c", command, "--version")
+    assert said == "eventfs 0.1.0 (interpreted)\n"
+    run(Path(sys.executable), "-c", command, mountpoint)
+    (mountpoint / "queue").mkdir()
+    (mountpoint / "queue/message").write_text("text")
+    (mountpoint / "queue/.pipe").write_text("more")
+    assert (mountpoint / "queue/head").read_text() == "text"
+    (mountpoint / "queue/head").unlink()
+    assert (mountpoint / "queue/.pipe").read_text() == "more"
+    subprocess.run(["fusermount3", "-u", mountpoint], check=True)
+
+
+def test_interpreted_the_rules_are_the_same(interpreted: Path) -> None:
+    """All that is tested of them without a kernel, once more."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/queues"],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(interpreted)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

@@ -16,6 +16,7 @@ import os
 import pwd
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ QUOTA_SECTION = "eventfs-quota"
 
 _KEYS = ("default_max_dirs", "default_max_files", "default_max_files_per_dir", "default_max_bytes")
 _MOUNT_KEYS = ("size", "nr_inodes")
-_QUOTA_KEYS = Limits._fields
+_QUOTA_KEYS = tuple(field.name for field in fields(Limits))
 
 _NUMBER = re.compile(r"(\d+)([KMG]?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -85,7 +86,7 @@ def number(text: str) -> int:
     found = _NUMBER.fullmatch(text)
     if found is None or len(text) > _MAX_DIGITS:
         raise ValueError(f"{text!r} is no number; expected one like 100, 64K, 10M, 2G or unlimited")
-    return min(int(found[1]) * _FACTORS[found[2].upper()], UNLIMITED)
+    return int(found[1]) * _FACTORS[found[2].upper()]
 
 
 class _Reader:
@@ -131,10 +132,7 @@ class _Reader:
         found = len(self.mistakes)
         values = self._section(file, QUOTA_SECTION, {*_QUOTA_KEYS, "user", "group"})
         limits = Limits(
-            *(
-                self._number(file, values.get(key), default_value)
-                for key, default_value in zip(_QUOTA_KEYS, default, strict=True)
-            )
+            *(self._number(file, values.get(key), getattr(default, key)) for key in _QUOTA_KEYS)
         )
         user, group = values.get("user"), values.get("group")
         if user is not None and group is not None:

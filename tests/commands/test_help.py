@@ -62,7 +62,7 @@ def test_the_short_flag_is_the_same(commands: Commands, help_: str) -> None:
 def test_the_version_is_that_of_the_project(commands: Commands) -> None:
     done = commands.run("--version")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"eventfs \d+\.\d+\.\d+\n", done.stdout)
+    assert re.fullmatch(r"eventfs \d+\.\d+\.\d+ \(compiled\)\n", done.stdout)
 
 
 def test_the_version_needs_no_mountpoint_and_mounts_nothing(commands: Commands) -> None:

@@ -274,7 +274,7 @@ def user(
     overrides: bool = False,
 ) -> ports.User:
     """Return somebody who has opened a port."""
-    return ports.User(uid, gid, umask, tree.ledger.payer(uid, gid), overrides)
+    return ports.User(uid, gid, umask, tree.ledger.payer(uid, gid), overrides=overrides)
 
 
 def put(

@@ -1,6 +1,8 @@
 """Each way in, against the limits of the user, of the group, and of the mount."""
 
+import resource
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -309,17 +311,18 @@ def test_what_was_found_just_before_it_was_unlinked_is_charged_while_it_is_open(
     assert of_alice(tree).bytes == 0
 
 
-def test_a_write_for_which_there_is_no_memory_charges_nobody(
-    tree: Tree, message: Message, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_for_which_there_is_no_memory_charges_nobody(tree: Tree, message: Message) -> None:
     # It is answered ENOMEM, and what was there before must be intact.
-    def fail(*_arguments: object) -> None:
-        raise MemoryError
-
     write(tree, message, 0, b"text")
-    monkeypatch.setattr(Message, "_store", fail)
-    with pytest.raises(MemoryError):
-        write(tree, message, 4, b" and more")
+    much = bytes(256 * 1024 * 1024)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + len(much) // 2, limits[1]))
+    try:
+        with pytest.raises(MemoryError):
+            write(tree, message, 4, much)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
     assert content(message) == b"text"
     assert spent(tree) == (1, 1, 4)
     assert tree.ledger.stored_bytes == 4

@@ -662,7 +662,7 @@ class PortsAndRecount(RuleBasedStateMachine):
         queue.names.append(ModelName(message, pair, name, is_given, place.sequence))
         if message.list_bytes and message.real is None:
             found = place.inode.message if isinstance(place.inode, Packet) else place.inode
-            assert found is not None
+            assert isinstance(found, Message)
             message.real = found
 
     def _look(self, queue: ModelQueue, one: ModelName) -> ModelMessage:

@@ -14,13 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from eventfs.queues import acl, attributes, xattrs
 from eventfs.queues.acl import Acl, _Entry
+from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import Refused
 from eventfs.queues.inode import Inode, Mode
 from eventfs.queues.ledger import UNLIMITED, Account, Gid, Limits, Settings, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import HEAD
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import Arrival, End, Loan, Owner, Queue, content_size
+from eventfs.queues.queue import End, Loan, Owner, Queue, content_size
 from eventfs.queues.sparse import CHUNK_BYTES
 from eventfs.queues.tree import ROOT_INO
 from eventfs.queues.xattrs import STICKY
@@ -447,7 +448,7 @@ class Recount(RuleBasedStateMachine):
         )
 
 
-def _unfinished_in(queue: Inode) -> list[tuple[Arrival, Message]]:
+def _unfinished_in(queue: Inode) -> list[tuple[Dentry, Message]]:
     assert isinstance(queue, Queue)
     dentries = (queue.unfinished or {}).values()
     return [(dentry, dentry.inode) for dentry in dentries if isinstance(dentry.inode, Message)]

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from eventfs import config
 from eventfs.commands import options
-from eventfs.mount import mounting, owners, session
+from eventfs.mount import mounting, owners, reader, session
 from eventfs.queues.ledger import Settings
 
 #: Where the system's log takes messages, if there is one.
@@ -148,7 +148,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if arguments.version:
-        print("eventfs", version("eventfs"))
+        how = "interpreted" if reader.__file__.endswith(".py") else "compiled"
+        print(f"eventfs {version('eventfs')} ({how})")
         parser.exit()
     if not arguments.paths and not arguments.check_config:
         parser.error("where? MOUNTPOINT is missing")

@@ -28,8 +28,8 @@ class Connection:
         major = 0
         # A kernel that speaks a newer major version asks again when it has seen ours.
         while major != wire.MAJOR:
-            os.readv(self.fd, request.buffers)
-            _, _, unique, *_ = wire.IN_HEADER.unpack_from(request.buffers[0])
+            os.readv(self.fd, [request.buffer])
+            _, _, unique, *_ = wire.IN_HEADER.unpack_from(request.buffer)
             major, minor, max_readahead, _ = wire.INIT_IN.unpack_from(request.body)
             if (major, minor) < (wire.MAJOR, wire.MINOR):
                 raise KernelTooOld(

@@ -54,11 +54,11 @@ class Notifier:
         self._popped_bytes = 0
         # Vanished queues whose names the kernel may still have.
         self._vanished: dict[Name, threading.Event] = {}
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._sender = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._sender.start()
 
     def vanished(self, vanished: list[Vanished]) -> None:
         """Tell the kernel, at once, of queues that are gone."""
@@ -103,7 +103,7 @@ class Notifier:
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end."""
         self._jobs.put(None)
-        self._thread.join(timeout_s)
+        self._sender.join(timeout_s)
 
     def _run(self) -> None:
         while True:

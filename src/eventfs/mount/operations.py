@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from itertools import islice
 from os import O_ACCMODE, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from stat import S_ISVTX
-from typing import cast
+from typing import Final, cast
 
 from eventfs.mount import memory, pids, wire
 from eventfs.mount.clock import clock_ns
@@ -60,34 +60,34 @@ from eventfs.queues.unfinished import Unfinished
 log = logging.getLogger(__name__)
 
 #: How long the kernel may remember what it is told of when it changes, in seconds: a year.
-LONG_S = 365 * 24 * 3600
+LONG_S: Final = 365 * 24 * 3600
 
 #: st_blksize and the block size of statfs, in bytes: a page, and what st_blocks doesn't use.
-BLOCK_BYTES = 4096
+BLOCK_BYTES: Final = 4096
 
 #: How many dead owners are dealt with before the next request: some 0.5 ms.
-BURIED_AT_ONCE = 4
+BURIED_AT_ONCE: Final = 4
 
 #: An attribute of the root: how many requests of each kind there have been, this one included.
-REQUESTS = b"user.eventfs_requests"
+REQUESTS: Final = b"user.eventfs_requests"
 
 #: The content that the kernel gets with its first open, in bytes at most. To copy so much takes
 #: less time than the eight requests by which the kernel would read it.
-STORE_BYTES = 1024 * 1024
+STORE_BYTES: Final = 1024 * 1024
 
 #: The largest process id has so many digits (PID_MAX_LIMIT of linux/threads.h).
-_MAX_PID_DIGITS = 7
+_MAX_PID_DIGITS: Final = 7
 
 #: What a message is always ready for, as any regular file (poll(2)).
-ALWAYS = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
+ALWAYS: Final = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
 
-_SECOND_NS = 10**9
+_SECOND_NS: Final = 10**9
 
 #: The answer to a lookup of nothing; the same to the kernel as ENOENT.
-NOTHING = bytes(wire.ENTRY_OUT.size)
+NOTHING: Final = bytes(wire.ENTRY_OUT.size)
 
 #: Where in the answer to a lookup that to getattr begins: its end is the same.
-_ATTR_OUT = wire.ENTRY_OUT.size - wire.ATTR_OUT.size
+_ATTR_OUT: Final = wire.ENTRY_OUT.size - wire.ATTR_OUT.size
 
 
 class Operations:
@@ -200,8 +200,7 @@ class Operations:
         """Let vanish first what a request is about: by its number, or by its name in the root."""
         about = self._inodes.get(request.ino)
         if request.ino == ROOT_INO and wire.kind(opcode) == "lookup":
-            dentry = self._tree.root.find(request.name())
-            about = dentry.inode if dentry else None
+            about = self._tree.lookup(self._tree.root, request.name(), request.uid)
         if isinstance(about, View):
             about = about.queue
         if isinstance(about, Queue):
@@ -384,9 +383,10 @@ class Operations:
 
     def open(self, request: Request) -> bytes:
         flags, _ = wire.OPEN_IN.unpack_from(request.body)
-        message = self._messages[request.ino]
+        message = self._inodes[request.ino]
         if isinstance(message, Port):
             return self.ports.open(message, flags, request)
+        assert isinstance(message, Message)
         if flags & O_TRUNC:
             self._tree.truncate(message, 0, clock_ns())
         self._tree.sightings.opened(request.tid, message)
@@ -396,18 +396,20 @@ class Operations:
         return self._open(message, flags, bypass=bypass)
 
     def read(self, request: Request) -> bytes | memoryview:
-        fh, offset, length, *_ = wire.READ_IN.unpack_from(request.body)
+        fields: wire.ReadFields = wire.READ_IN.unpack_from(request.body)
+        fh, offset, length, read_flags, _, flags, _ = fields
         if fh >= FIRST_HANDLE:
-            return self.ports.read(fh, request)
+            return self.ports.read(Handle(fh), offset, length, read_flags, flags)
         message = self._messages[request.ino]
         now_ns = message.atime_ns if self._noatime else clock_ns()
         return message.read(offset, length, now_ns)
 
     def write(self, request: Request) -> bytes:
-        fh, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
-        if fh >= FIRST_HANDLE:
-            return self.ports.write(fh, request)
+        fields: wire.ReadFields = wire.WRITE_IN.unpack_from(request.body)
+        fh, offset, *_ = fields
         data = request.rest(wire.WRITE_IN.size)
+        if fh >= FIRST_HANDLE:
+            return self.ports.write(Handle(fh), offset, bytes(data), request.tid)
         if len(data) >= wire.LARGE_BYTES:
             memory.keep_freed()
         written = self._tree.write(self._messages[request.ino], offset, data, clock_ns())
@@ -611,14 +613,12 @@ class Operations:
             lasts = isinstance(inode, Port) or not inode.queue.mode & S_ISVTX
             entry_s, attr_s = LONG_S if lasts else 0, 0
         ino, payer = inode.ino, inode.payer
-        # Of most inodes all three are the same.
-        atime = divmod(atime_ns := inode.atime_ns, _SECOND_NS)
-        mtime = atime if inode.mtime_ns == atime_ns else divmod(inode.mtime_ns, _SECOND_NS)
-        ctime = atime if inode.ctime_ns == atime_ns else divmod(inode.ctime_ns, _SECOND_NS)
+        atime_ns, mtime_ns, ctime_ns = inode.atime_ns, inode.mtime_ns, inode.ctime_ns
         return wire.ENTRY_OUT.pack(
             ino, 0, entry_s, attr_s, 0, 0,
             ino, inode.size, inode.blocks,
-            atime[0], mtime[0], ctime[0], atime[1], mtime[1], ctime[1],
+            atime_ns // _SECOND_NS, mtime_ns // _SECOND_NS, ctime_ns // _SECOND_NS,
+            atime_ns % _SECOND_NS, mtime_ns % _SECOND_NS, ctime_ns % _SECOND_NS,
             inode.mode, inode.links, payer.uid, payer.gid, 0, BLOCK_BYTES, 0,
         )  # fmt: skip
 
@@ -687,9 +687,9 @@ class Operations:
 
     def _ports_used(self, queue: Queue, known: list[Taken]) -> None:
         """Tell the kernel what ports have changed of what it remembers."""
-        for _, name, message in known:
-            if message is not None:
-                self._popped(queue.ino, name, message)
+        for taken in known:
+            if taken.message is not None:
+                self._popped(queue.ino, taken.name, taken.message)
         self._tell_changed(queue)
 
     def _tell_changed(self, queue: Queue) -> None:

@@ -313,8 +313,8 @@ class PolledOwners:
         self._dead: list[Owner] = []
         self._stop = threading.Event()
         self._reader, self._writer = os.pipe()
-        self._thread = threading.Thread(target=self._look, name="owners", daemon=True)
-        self._thread.start()
+        self._watcher = threading.Thread(target=self._look, name="owners", daemon=True)
+        self._watcher.start()
 
     def fileno(self) -> int:
         """See Owners."""
@@ -364,7 +364,7 @@ class PolledOwners:
     def close(self) -> None:
         """See Owners."""
         self._stop.set()
-        self._thread.join()
+        self._watcher.join()
         os.close(self._reader)
         os.close(self._writer)
 

@@ -12,6 +12,7 @@ import errno
 import select
 from collections.abc import Callable
 from os import O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY
+from typing import Final
 
 from eventfs.mount import closing, wire
 from eventfs.mount.clock import clock_ns
@@ -25,10 +26,10 @@ from eventfs.queues.queue import Port, Queue, Tid
 from eventfs.queues.tree import Tree
 
 #: The first handle of a port: messages' are smaller.
-FIRST_HANDLE = 2
+FIRST_HANDLE: Final = 2
 
-_READABLE = select.POLLIN | select.POLLRDNORM
-_WRITABLE = select.POLLOUT | select.POLLWRNORM
+_READABLE: Final = select.POLLIN | select.POLLRDNORM
+_WRITABLE: Final = select.POLLOUT | select.POLLWRNORM
 
 
 class PortHandle:
@@ -108,7 +109,7 @@ class Ports:
             umask = self._tree.threads.umask(tid)
         if flags & O_ACCMODE != O_WRONLY:
             overrides = self._tree.threads.owns_all(tid, queue.uid, queue.gid)
-        user = ports.User(uid, gid, umask, self._tree.ledger.payer(uid, gid), overrides)
+        user = ports.User(uid, gid, umask, self._tree.ledger.payer(uid, gid), overrides=overrides)
         self._last += 1
         self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
         port.holds += 1
@@ -117,9 +118,8 @@ class Ports:
             how |= wire.FOPEN_NOFLUSH
         return wire.OPEN_OUT.pack(self._last, how, 0)
 
-    def read(self, fh: Handle, request: Request) -> bytes:
+    def read(self, fh: Handle, offset: int, size: int, read_flags: int, flags: int) -> bytes:
         """Take the oldest message, or as many lines as fit."""
-        _, offset, size, read_flags, _, flags, _ = wire.READ_IN.unpack_from(request.body)
         handle = self._handles[fh]
         queue, user = handle.queue, handle.user
         self._deaths_first(queue)
@@ -144,15 +144,13 @@ class Ports:
             self._on_traffic(queue, known)
         return content
 
-    def write(self, fh: Handle, request: Request) -> bytes:
+    def write(self, fh: Handle, offset: int, data: bytes, tid: Tid) -> bytes:
         """Append a message, or a message for each line."""
-        _, offset, *_ = wire.WRITE_IN.unpack_from(request.body)
         handle = self._handles[fh]
         queue = handle.queue
         self._deaths_first(queue)
-        data = bytes(request.rest(wire.WRITE_IN.size))
         if handle.lines:
-            handle.writer = request.tid
+            handle.writer = tid
             written = self._write_lines(handle, data)
         elif offset and not handle.flags & O_APPEND:
             # The next piece of so many parts that the kernel has cut them.

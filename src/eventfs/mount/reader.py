@@ -17,15 +17,15 @@ sent; deaths are looked for after the request was read and before it is answered
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import select
 from collections.abc import Callable
-from itertools import repeat
-from os import readv, sched_yield, write, writev
+from os import sched_yield, write, writev
 from queue import SimpleQueue
 from time import monotonic_ns
-from typing import Protocol
+from typing import Final, Protocol
 
 from eventfs.mount import wire
 from eventfs.mount.connection import Connection
@@ -33,27 +33,29 @@ from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.owners import Owners
 from eventfs.mount.ports import PortHandle
 from eventfs.queues.errors import LimitReached, MountFull, Refused
-from eventfs.queues.queue import Owner
+from eventfs.queues.inode import Ino
+from eventfs.queues.ledger import Gid, Uid
+from eventfs.queues.queue import Owner, Tid
 from eventfs.queues.timers import Timers
 from eventfs.queues.tree import Change
 
 log = logging.getLogger(__name__)
 
 #: How long to poll before sleeping, unless an option says otherwise.
-SPIN_NS = 50_000
+SPIN_NS: Final = 50_000
 
 #: The longest time that is slept for: longer ones don't fit into a system call's argument. A day.
-_LONG_NS = 24 * 3600 * 10**9
+_LONG_NS: Final = 24 * 3600 * 10**9
 
 #: How many requests are answered before deaths, calls and times are looked for in any case.
-BETWEEN_LOOKS = 32
+BETWEEN_LOOKS: Final = 32
 
 #: The descriptors that are waited for: FUSE, owners, waking.
-_SOURCES = 3
+_SOURCES: Final = 3
 
 #: What these are about doesn't vanish with a queue: an open message, or what the kernel has looked
 #: up in the same system call. All other requests look for deaths first.
-_DEATHLESS = frozenset(
+_DEATHLESS: Final = frozenset(
     (
         *("create", "mknod", "link", "open"),
         *("read", "write", "flush", "release", "releasedir", "forget"),
@@ -61,17 +63,17 @@ _DEATHLESS = frozenset(
 )
 
 #: Larger answers are not copied together.
-_JOINED_BYTES = 65_536
+_JOINED_BYTES: Final = 65_536
 
 #: What reading the descriptor may fail with, to be tried again (libfuse's list).
-_AGAIN = (errno.EINTR, errno.ENOENT)
+_AGAIN: Final = (errno.EINTR, errno.ENOENT)
 
 #: What says that there is no mount any more: somebody has unmounted it, or aborted its connection.
-_GONE = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
+_GONE: Final = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
 
-_HEADER_BYTES = wire.OUT_HEADER.size
-_pack_header = wire.OUT_HEADER.pack
-_unpack_header = wire.IN_HEADER.unpack_from
+_HEADER_BYTES: Final = wire.OUT_HEADER.size
+_pack_header: Final = wire.OUT_HEADER.pack
+_unpack_header: Final = wire.IN_HEADER.unpack_from
 
 
 class Server(Protocol):
@@ -129,6 +131,7 @@ class Reader:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         #: Whether the mount is gone, or `end` was called.
         self.ended = False
+        self._file = io.FileIO(self._fuse_fd, "r+", closefd=False)
         self._epoll = select.epoll()
         for fd in (self._fuse_fd, owners.fileno(), self._wake_fd):
             self._epoll.register(fd, select.EPOLLIN)
@@ -214,30 +217,29 @@ class Reader:
 
         The hot path. What is looked up here once isn't looked up for each request.
         """
-        fuse_fd, request, buffers = self._fuse_fd, self._request, self._request.buffers
+        fuse_fd, request, buffer = self._fuse_fd, self._request, self._request.buffer
+        read_into, pack_header, unpack_header, send = (
+            self._file.readinto,
+            _pack_header,
+            _unpack_header,
+            write,
+        )
         server, owners = self._server, self._owners
         handlers, requests = server.handlers, server.requests
         dead, short, changes = server.dead, server.short, server.changes
         looks = self._looks
-        for _ in repeat(None, count):
+        for _ in range(count):
             try:
-                readv(fuse_fd, buffers)
-            except BlockingIOError:
-                return False
+                if read_into(buffer) is None:
+                    return False
             except OSError as error:
                 if error.errno in _AGAIN:
                     continue
                 raise
-            (
-                request.length,
-                opcode,
-                unique,
-                request.ino,
-                request.uid,
-                request.gid,
-                request.tid,
-                _,
-            ) = _unpack_header(buffers[0])
+            header: wire.Header = unpack_header(buffer)
+            request.length, opcode, unique, ino, uid, gid, tid, _ = header
+            request.ino, request.uid = Ino(ino), Uid(uid)
+            request.gid, request.tid = Gid(gid), Tid(tid)
             requests[opcode] += 1
             try:
                 if looks[opcode] and (deaths := owners.deaths()):
@@ -256,7 +258,7 @@ class Reader:
             length = _HEADER_BYTES + len(answer)
             try:
                 if length <= _JOINED_BYTES:
-                    write(fuse_fd, _pack_header(length, 0, unique) + answer)
+                    send(fuse_fd, pack_header(length, 0, unique) + answer)
                 else:
                     writev(fuse_fd, (_pack_header(length, 0, unique), answer))
             except OSError as error:

@@ -8,7 +8,7 @@ and a body, which they pack. All numbers are in the machine's order, without pad
 import struct
 from collections.abc import Callable, Iterable
 from stat import S_IFMT
-from typing import NewType
+from typing import Final, NewType
 
 from eventfs.queues.inode import Ino
 from eventfs.queues.ledger import Gid, Uid
@@ -20,10 +20,11 @@ Handle = NewType("Handle", int)
 
 #: The protocol's version: the first one whose INIT has all that is used here. A newer kernel speaks
 #: an older protocol; an older kernel (before 5.2) is refused.
-MAJOR, MINOR = 7, 31
+MAJOR: Final = 7
+MINOR: Final = 31
 
 #: What each kind of request is called: as in linux/fuse.h, but for variants of others.
-KINDS = {
+KINDS: Final = {
     1: "lookup",
     2: "forget",
     3: "getattr",
@@ -69,14 +70,14 @@ KINDS = {
 }
 
 #: Where the name begins in the body of a request that has one.
-NAME_OFFSETS = {
+NAME_OFFSETS: Final = {
     **dict.fromkeys(("lookup", "unlink", "rmdir", "removexattr"), 0),
     **dict.fromkeys(("mkdir", "link", "setxattr", "getxattr"), 8),
     **dict.fromkeys(("mknod", "create"), 16),
 }
 
 #: More than any opcode that the kernel sends, given the version.
-OPCODES = 64
+OPCODES: Final = 64
 
 
 def kind(opcode: int) -> str:
@@ -85,97 +86,119 @@ def kind(opcode: int) -> str:
 
 
 #: The header of a request: length, opcode, number, inode, user, group, thread.
-IN_HEADER = struct.Struct("=IIQQIIII")
+IN_HEADER: Final = struct.Struct("=IIQQIIII")
+Header = tuple[int, int, int, int, int, int, int, int]
 
 #: The header of an answer: length, error (0, or an errno below 0), the request's number. The
 #: notices' is the same, with a code in the place of the error and 0 in that of the number.
-OUT_HEADER = struct.Struct("=IiQ")
+OUT_HEADER: Final = struct.Struct("=IiQ")
 
-_ATTR = "QQQqqqIIIIIIIIII"
+_ATTR: Final = "QQQqqqIIIIIIIIII"
 
 #: ino, size, blocks, seconds of atime, mtime, ctime, nanoseconds of them, mode, nlink, uid, gid,
 #: rdev, blksize, flags.
-ATTR = struct.Struct(f"={_ATTR}")
+ATTR: Final = struct.Struct(f"={_ATTR}")
 
 #: What an answer about a name begins with: inode, its generation, seconds for which the name and
 #: the attributes may be remembered, nanoseconds of both. Attributes follow.
-ENTRY_OUT = struct.Struct(f"=QQQQII{_ATTR}")
+ENTRY_OUT: Final = struct.Struct(f"=QQQQII{_ATTR}")
 
 #: Seconds and nanoseconds for which attributes may be remembered, padding. Attributes follow.
-ATTR_OUT = struct.Struct(f"=QII{_ATTR}")
+ATTR_OUT: Final = struct.Struct(f"=QII{_ATTR}")
 
-INIT_IN = struct.Struct("=IIII")
+INIT_IN: Final = struct.Struct("=IIII")
 #: major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
 #: max_pages, map_alignment, flags2, unused.
-INIT_OUT = struct.Struct("=IIIIHHIIHHI28x")
-FORGET_IN = struct.Struct("=Q")
-BATCH_FORGET_IN = struct.Struct("=II")
-FORGET_ONE = struct.Struct("=QQ")
-MKNOD_IN = struct.Struct("=IIII")  # mode, device, umask
-MKDIR_IN = struct.Struct("=II")  # mode, umask
-LINK_IN = struct.Struct("=Q")
-RENAME_IN = struct.Struct("=Q")  # the new directory; two names follow
-RENAME2_IN = struct.Struct("=QII")  # the same, and flags
-OPEN_IN = struct.Struct("=II")  # flags
-OPEN_OUT = struct.Struct("=QII")  # handle, flags
-CREATE_IN = struct.Struct("=IIII")  # flags, mode, umask
-READ_IN = struct.Struct("=QQIIQII")  # handle, offset, size, how, lock owner, O_* flags
-WRITE_IN = READ_IN
-WRITE_OUT = struct.Struct("=II")  # size
-POLL_IN = struct.Struct("=QQII")  # handle, the kernel's number for it, flags, events
-POLL_OUT = struct.Struct("=II")  # events
-RELEASE_IN = struct.Struct("=Q")  # handle
-FLUSH_IN = RELEASE_IN
+INIT_OUT: Final = struct.Struct("=IIIIHHIIHHI28x")
+FORGET_IN: Final = struct.Struct("=Q")
+BATCH_FORGET_IN: Final = struct.Struct("=II")
+FORGET_ONE: Final = struct.Struct("=QQ")
+MKNOD_IN: Final = struct.Struct("=IIII")  # mode, device, umask
+MKDIR_IN: Final = struct.Struct("=II")  # mode, umask
+LINK_IN: Final = struct.Struct("=Q")
+RENAME_IN: Final = struct.Struct("=Q")  # the new directory; two names follow
+RENAME2_IN: Final = struct.Struct("=QII")  # the same, and flags
+OPEN_IN: Final = struct.Struct("=II")  # flags
+OPEN_OUT: Final = struct.Struct("=QII")  # handle, flags
+CREATE_IN: Final = struct.Struct("=IIII")  # flags, mode, umask
+READ_IN: Final = struct.Struct("=QQIIQII")  # handle, offset, size, how, lock owner, O_* flags
+WRITE_IN: Final = READ_IN
+ReadFields = tuple[int, int, int, int, int, int, int]
+WRITE_OUT: Final = struct.Struct("=II")  # size
+POLL_IN: Final = struct.Struct("=QQII")  # handle, the kernel's number for it, flags, events
+POLL_OUT: Final = struct.Struct("=II")  # events
+RELEASE_IN: Final = struct.Struct("=Q")  # handle
+FLUSH_IN: Final = RELEASE_IN
 #: Which are given, padding, handle, size, lock owner, seconds of atime, mtime, ctime, nanoseconds
 #: of them, mode, unused, user, group, unused.
-SETATTR_IN = struct.Struct("=IIQQQqqqIIIIIIII")
-SETXATTR_IN = struct.Struct("=II")  # size, flags
-GETXATTR_IN = struct.Struct("=II")  # size
-GETXATTR_OUT = struct.Struct("=II")  # size
+SETATTR_IN: Final = struct.Struct("=IIQQQqqqIIIIIIII")
+SETXATTR_IN: Final = struct.Struct("=II")  # size, flags
+GETXATTR_IN: Final = struct.Struct("=II")  # size
+GETXATTR_OUT: Final = struct.Struct("=II")  # size
 #: blocks, bfree, bavail, files, ffree, bsize, namelen, frsize.
-STATFS_OUT = struct.Struct("=QQQQQIII28x")
-DIRENT = struct.Struct("=QQII")  # inode, place, length of the name, type
+STATFS_OUT: Final = struct.Struct("=QQQQQIII28x")
+DIRENT: Final = struct.Struct("=QQII")  # inode, place, length of the name, type
 
 # Which fields SETATTR_IN gives.
-FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_ATIME, FATTR_MTIME = 1, 2, 4, 8, 16, 32
-FATTR_ATIME_NOW, FATTR_MTIME_NOW = 128, 256
+FATTR_MODE: Final = 1
+FATTR_UID: Final = 2
+FATTR_GID: Final = 4
+FATTR_SIZE: Final = 8
+FATTR_ATIME: Final = 16
+FATTR_MTIME: Final = 32
+FATTR_ATIME_NOW: Final = 128
+FATTR_MTIME_NOW: Final = 256
 
 # The flags of OPEN_OUT.
-FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_NONSEEKABLE, FOPEN_STREAM = 1, 2, 4, 16
+FOPEN_DIRECT_IO: Final = 1
+FOPEN_KEEP_CACHE: Final = 2
+FOPEN_NONSEEKABLE: Final = 4
+FOPEN_STREAM: Final = 16
 #: Kernels before 5.16 don't know it.
-FOPEN_NOFLUSH = 32
+FOPEN_NOFLUSH: Final = 32
 
 #: A read that is a system call has a lock owner; that of a page hasn't.
-READ_LOCKOWNER = 2
+READ_LOCKOWNER: Final = 2
 
 #: A poll that is to be told of changes.
-POLL_SCHEDULE_NOTIFY = 1
+POLL_SCHEDULE_NOTIFY: Final = 1
 
 # The flags of renameat2(2).
-RENAME_NOREPLACE = 1
+RENAME_NOREPLACE: Final = 1
 
 # The flags of setxattr(2).
-XATTR_CREATE, XATTR_REPLACE = 1, 2
+XATTR_CREATE: Final = 1
+XATTR_REPLACE: Final = 2
 
 # The codes of notices.
-NOTIFY_POLL, NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY = 1, 2, 3
-NOTIFY_STORE, NOTIFY_DELETE = 4, 6
-POLL_WAKEUP_OUT = struct.Struct("=Q")  # the kernel's number for a handle
-INVAL_INODE_OUT = struct.Struct("=Qqq")  # inode, offset, length
-INVAL_ENTRY_OUT = struct.Struct("=QII")  # directory, length of the name
-DELETE_OUT = struct.Struct("=QQII")  # directory, inode, length of the name
-STORE_OUT = struct.Struct("=QQII")  # inode, offset, size
+NOTIFY_POLL: Final = 1
+NOTIFY_INVAL_INODE: Final = 2
+NOTIFY_INVAL_ENTRY: Final = 3
+NOTIFY_STORE: Final = 4
+NOTIFY_DELETE: Final = 6
+POLL_WAKEUP_OUT: Final = struct.Struct("=Q")  # the kernel's number for a handle
+INVAL_INODE_OUT: Final = struct.Struct("=Qqq")  # inode, offset, length
+INVAL_ENTRY_OUT: Final = struct.Struct("=QII")  # directory, length of the name
+DELETE_OUT: Final = struct.Struct("=QQII")  # directory, inode, length of the name
+STORE_OUT: Final = struct.Struct("=QQII")  # inode, offset, size
 
 # What INIT agrees upon.
-_ASYNC_READ, _ATOMIC_O_TRUNC, _BIG_WRITES, _DONT_MASK = 1 << 0, 1 << 3, 1 << 5, 1 << 6
-_AUTO_INVAL_DATA, _DO_READDIRPLUS, _ASYNC_DIO = 1 << 12, 1 << 13, 1 << 15
-_POSIX_ACL, _MAX_PAGES, _HANDLE_KILLPRIV_V2 = 1 << 20, 1 << 22, 1 << 28
+_ASYNC_READ: Final = 1 << 0
+_ATOMIC_O_TRUNC: Final = 1 << 3
+_BIG_WRITES: Final = 1 << 5
+_DONT_MASK: Final = 1 << 6
+_AUTO_INVAL_DATA: Final = 1 << 12
+_DO_READDIRPLUS: Final = 1 << 13
+_ASYNC_DIO: Final = 1 << 15
+_POSIX_ACL: Final = 1 << 20
+_MAX_PAGES: Final = 1 << 22
+_HANDLE_KILLPRIV_V2: Final = 1 << 28
 
 #: What is asked of the kernel: O_TRUNC with open instead of a request of its own; the umask, which
 #: is ours to apply, since an inherited access control list replaces it (acl(5)); listings with
 #: attributes; and set-id bits, which are ours to drop (else it asks for `security.capability`
 #: before each write of a message through the page cache).
-FLAGS = (
+FLAGS: Final = (
     _ASYNC_READ
     | _ATOMIC_O_TRUNC
     | _BIG_WRITES
@@ -189,23 +212,23 @@ FLAGS = (
 )
 
 #: The most that a request may write, in bytes: 256 pages, the kernel's own limit.
-MAX_WRITE_BYTES = 1 << 20
-_MAX_PAGES_COUNT = 256
+MAX_WRITE_BYTES: Final = 1 << 20
+_MAX_PAGES_COUNT: Final = 256
 
 #: How many requests that nobody waits for may be under way, among them releases: as many as can be
 #: said. By default it is 12, and what is over that comes after the program's next request.
-MAX_BACKGROUND = 0xFFFF
+MAX_BACKGROUND: Final = 0xFFFF
 
 #: Room for any request: one that writes the most, and its headers.
-REQUEST_BYTES = MAX_WRITE_BYTES + 4096
+REQUEST_BYTES: Final = MAX_WRITE_BYTES + 4096
 
 #: From how many bytes on content is taken as a bytearray, which grows in place: where a client's
 #: buffer doesn't begin with a page, the kernel sends 1 MiB in two requests.
-LARGE_BYTES = 1 << 16
+LARGE_BYTES: Final = 1 << 16
 
 #: Where the body of a request begins, and where the content of one that writes.
-BODY = IN_HEADER.size
-WRITE_DATA = BODY + WRITE_IN.size
+BODY: Final = IN_HEADER.size
+WRITE_DATA: Final = BODY + WRITE_IN.size
 
 
 #: An answer's body, or None where there is none to be sent.
@@ -218,7 +241,7 @@ class Request:
     `tid` is the calling thread's id, 0 where our pid namespace doesn't have it.
     """
 
-    __slots__ = ("body", "buffers", "gid", "ino", "length", "tid", "uid")
+    __slots__ = ("body", "buffer", "gid", "ino", "length", "tid", "uid")
 
     ino: Ino
     uid: Uid
@@ -229,10 +252,10 @@ class Request:
 
     def __init__(self) -> None:
         """Make room for any request."""
-        #: Where the request is read into, as readv(2) takes it.
-        self.buffers = [bytearray(REQUEST_BYTES)]
+        #: Where the request is read into.
+        self.buffer = bytearray(REQUEST_BYTES)
         #: What follows the header, and room behind it.
-        self.body = memoryview(self.buffers[0])[BODY:]
+        self.body = memoryview(self.buffer)[BODY:]
 
     def rest(self, offset: int) -> bytes | bytearray:
         """Return what follows the first *offset* bytes of the body."""

@@ -5,25 +5,25 @@ The kernel checks them; here they are kept in step with the mode, and inherited.
 
 import struct
 from collections.abc import Container
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from eventfs.queues.errors import BadValue
 from eventfs.queues.inode import Mode
 
 #: The attributes that hold the list of an inode, and the one its new entries inherit.
-ACCESS = b"system.posix_acl_access"
-DEFAULT = b"system.posix_acl_default"
+ACCESS: bytes = b"system.posix_acl_access"
+DEFAULT: bytes = b"system.posix_acl_default"
 
 # linux/posix_acl_xattr.h and linux/posix_acl.h
-_HEADER = struct.Struct("<I")
-_ENTRY = struct.Struct("<HHI")
-_VERSION = 2
+_HEADER: Final = struct.Struct("<I")
+_ENTRY: Final = struct.Struct("<HHI")
+_VERSION: Final = 2
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_NOBODY = 0xFFFFFFFF  # the id of entries that have none
-_ORDER = (_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER)
+_NOBODY: Final = 0xFFFFFFFF  # the id of entries that have none
+_ORDER: Final = (_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER)
 
 #: Where in the mode the rights of each kind of entry stand; the mask's are in the group's place.
-_SHIFTS = {_USER_OBJ: 6, _GROUP_OBJ: 3, _MASK: 3, _OTHER: 0}
+_SHIFTS: Final = {_USER_OBJ: 6, _GROUP_OBJ: 3, _MASK: 3, _OTHER: 0}
 
 
 def port_mode(mode: int) -> int:

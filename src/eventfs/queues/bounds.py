@@ -13,11 +13,11 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 from eventfs.queues import xattrs
-from eventfs.queues.directory import Sequence
+from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.ledger import UNLIMITED
 from eventfs.queues.message import Message
 from eventfs.queues.packet import Packet
-from eventfs.queues.queue import Arrival, Queue, content_size, looked_at
+from eventfs.queues.queue import Queue, content_size, looked_at
 from eventfs.queues.timers import Timers
 
 #: How exactly ages are known: a message is removed at most so much of its time to live too late.
@@ -33,7 +33,7 @@ Measured = dict[Message | Packet, list[Queue]]
 class Losses(Protocol):
     """What takes messages out that nobody asked for."""
 
-    def lose(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def lose(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """Take a message out of a queue without its readers' doing."""
 
 
@@ -94,29 +94,30 @@ class Bounds:
         Where the oldest are dropped, as many as could be in the queue without them.
         """
         if self.drops_oldest:
-            return (
-                len(queue.loans) + messages <= self.max_messages
-                and self._lasting_bytes(queue) + count_bytes <= self.max_bytes
+            return len(queue.loans) + messages <= self.max_messages and self._allows(
+                self._lasting_bytes(queue) + count_bytes
             )
-        return (
-            queue.places + messages <= self.max_messages
-            and self.count_bytes + count_bytes <= self.max_bytes
+        return queue.places + messages <= self.max_messages and self._allows(
+            self.count_bytes + count_bytes
         )
 
-    def may_replace(self, queue: Queue, replaced: Arrival, count_bytes: int) -> bool:
+    def may_replace(self, queue: Queue, replaced: Dentry, count_bytes: int) -> bool:
         """Tell whether a message of so many bytes may come in the place of another."""
         if self.drops_oldest:
             lasting_bytes = self._lasting_bytes(queue, but=looked_at(replaced.inode))
-            return lasting_bytes + count_bytes <= self.max_bytes
+            return self._allows(lasting_bytes + count_bytes)
         growth = count_bytes - content_size(replaced.inode)
-        return growth <= 0 or self.count_bytes + growth <= self.max_bytes
+        return growth <= 0 or self._allows(self.count_bytes + growth)
 
     def may_grow(self, queue: Queue, message: Message, growth: int, names: int) -> bool:
         """Tell whether a message that has so many names here may grow by so many bytes."""
         if self.drops_oldest:
             size = message.size + growth
-            return self._lasting_bytes(queue, but=message) + size * names <= self.max_bytes
-        return self.count_bytes + growth * names <= self.max_bytes
+            return self._allows(self._lasting_bytes(queue, but=message) + size * names)
+        return self._allows(self.count_bytes + growth * names)
+
+    def _allows(self, count_bytes: int) -> bool:
+        return self.max_bytes == UNLIMITED or count_bytes <= self.max_bytes
 
     def _lasting_bytes(self, queue: Queue, but: Message | Packet | None = None) -> int:
         """Count the bytes of what isn't dropped, whatever comes: loans, and what is unfinished."""
@@ -125,21 +126,21 @@ class Bounds:
         lasting = (*queue.loans, *(queue.unfinished or {}).values())
         return sum(content_size(dentry.inode) for dentry in lasting if dentry.inode is not but)
 
-    def entered(self, queue: Queue, dentry: Arrival) -> None:
+    def entered(self, queue: Queue, dentry: Dentry) -> None:
         """Note what has arrived in the queue."""
         if self.ages is not None:
             self.ages.note(dentry.sequence, self._timers.now_ns())
             self._set_timer(queue)
         self.measure(queue, dentry)
 
-    def returned(self, queue: Queue, dentry: Arrival) -> None:
+    def returned(self, queue: Queue, dentry: Dentry) -> None:
         """Note what has come back, as old as it is."""
         if self.ages is not None:
             # It may have expired meanwhile.
             self._timers.set(queue, self._timers.now_ns())
         self.measure(queue, dentry)
 
-    def left(self, queue: Queue, dentry: Arrival) -> None:
+    def left(self, queue: Queue, dentry: Dentry) -> None:
         """Note what leaves the queue, before it does."""
         if self.max_bytes < UNLIMITED:
             inode = looked_at(dentry.inode)
@@ -208,7 +209,7 @@ class Bounds:
     def _is_over(self, queue: Queue) -> bool:
         return len(queue) > self.max_messages or self.count_bytes > self.max_bytes
 
-    def measure(self, queue: Queue, dentry: Arrival) -> None:
+    def measure(self, queue: Queue, dentry: Dentry) -> None:
         """Count a message's bytes, of an unfinished one too."""
         if self.max_bytes < UNLIMITED:
             inode = looked_at(dentry.inode)

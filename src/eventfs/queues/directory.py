@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Generic, NewType, TypeVar
+from typing import NewType
 
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Payer
@@ -13,12 +13,10 @@ from eventfs.queues.packet import Packet
 #: Grows with every arrival in the mount: a place in a directory's order.
 Sequence = NewType("Sequence", int)
 
-InodeT = TypeVar("InodeT", bound=Inode | Packet)
-
 _sequence_of = attrgetter("sequence")
 
 
-class Dentry(Generic[InodeT]):
+class Dentry:
     """A name in a directory, and its place there; it leads nowhere once it is removed.
 
     The payer is who made it. A queue has some without names, see `Queue.post`.
@@ -29,15 +27,15 @@ class Dentry(Generic[InodeT]):
     #: How often it has returned from a loan.
     attempts = 0
 
-    def __init__(self, name: Name, inode: InodeT, sequence: Sequence, payer: Payer) -> None:
+    def __init__(self, name: Name, inode: Inode | Packet, sequence: Sequence, payer: Payer) -> None:
         """Give *inode* the name *name* and the place *sequence*."""
         self.name = name
-        self.inode: InodeT | None = inode
+        self.inode: Inode | Packet | None = inode
         self.sequence = sequence
         self.payer = payer
 
 
-class Directory(Inode, Generic[InodeT]):
+class Directory(Inode):
     """Names, in order.
 
     Finding, adding and removing one takes constant time wherever it is. So the dentries stand in a
@@ -52,8 +50,8 @@ class Directory(Inode, Generic[InodeT]):
         """Make an empty directory."""
         super().__init__(ino, mode, payer, now_ns)
         self.links = 2
-        self._dentries: dict[Name, Dentry[InodeT]] = {}
-        self._arrivals: list[Dentry[InodeT]] = []
+        self._dentries: dict[Name, Dentry] = {}
+        self._arrivals: list[Dentry] = []
         # How many of them lead somewhere; no dentry before the index `_first` does.
         self._count = 0
         self._first = 0
@@ -62,21 +60,21 @@ class Directory(Inode, Generic[InodeT]):
         """Count what is in the directory."""
         return self._count
 
-    def find(self, name: Name) -> Dentry[InodeT] | None:
+    def find(self, name: Name) -> Dentry | None:
         """Return the dentry called *name*."""
         return self._dentries.get(name)
 
     @property
-    def oldest(self) -> Dentry[InodeT] | None:
+    def oldest(self) -> Dentry | None:
         """The dentry that arrived first."""
         return self._arrivals[self._first] if self._count else None
 
     @property
-    def newest(self) -> Dentry[InodeT] | None:
+    def newest(self) -> Dentry | None:
         """The dentry that arrived last."""
         return self._arrivals[-1] if self._count else None
 
-    def after(self, sequence: int) -> Iterator[tuple[Dentry[InodeT], InodeT]]:
+    def after(self, sequence: int) -> Iterator[tuple[Dentry, Inode | Packet]]:
         """Yield what arrived after *sequence*, in order.
 
         The directory must not change meanwhile; after a change, ask again from where you were.
@@ -88,14 +86,14 @@ class Directory(Inode, Generic[InodeT]):
             if dentry.inode is not None:
                 yield dentry, dentry.inode
 
-    def append(self, dentry: Dentry[InodeT], now_ns: int) -> None:
+    def append(self, dentry: Dentry, now_ns: int) -> None:
         """Add a name that is free, with the largest sequence."""
         self._dentries[dentry.name] = dentry
         self._arrivals.append(dentry)
         self._count += 1
         self.mtime_ns = self.ctime_ns = now_ns
 
-    def remove(self, dentry: Dentry[InodeT], now_ns: int) -> None:
+    def remove(self, dentry: Dentry, now_ns: int) -> None:
         """Take a name out, wherever it is."""
         if dentry.name:
             del self._dentries[dentry.name]

@@ -40,10 +40,6 @@ class Inode:
         "xattrs",
     )
 
-    #: Bytes and 512-byte blocks as stat(2) shows them; a directory takes none.
-    size = 0
-    blocks = 0
-
     def __init__(self, ino: Ino, mode: Mode, payer: Payer, now_ns: int) -> None:
         """Make an inode without names; *mode* has the type bits too."""
         self.ino = ino
@@ -70,6 +66,16 @@ class Inode:
     def gid(self) -> Gid:
         """The group that the inode belongs to."""
         return self.payer.gid
+
+    @property
+    def size(self) -> int:
+        """Bytes as stat(2) shows them; a directory takes none."""
+        return 0
+
+    @property
+    def blocks(self) -> int:
+        """What is stored, in blocks of 512 bytes, as stat(2) shows it."""
+        return 0
 
     @property
     def stored_bytes(self) -> int:

@@ -16,8 +16,8 @@ from eventfs.queues.errors import FollowsItself, MayNotFollow, NotFound
 from eventfs.queues.followers import with_all_sources
 from eventfs.queues.ledger import Payer
 from eventfs.queues.message import Message
-from eventfs.queues.names import Name
-from eventfs.queues.queue import Arrival, Loan, Queue, Returned
+from eventfs.queues.names import UNNAMED, Name
+from eventfs.queues.queue import Loan, Queue, Returned
 from eventfs.queues.timers import Timers
 
 
@@ -30,10 +30,10 @@ class Places(Protocol):
     def next_number(self) -> int:
         """Return a number that no inode, no name and no packet has had."""
 
-    def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def take_out(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """Take a name, and nothing else, from a message; its loan is over."""
 
-    def remove(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def remove(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """Take a message out of a queue."""
 
     def lose_name(self, message: Message, now_ns: int) -> None:
@@ -47,7 +47,7 @@ class Places(Protocol):
     def drop_excess(self, queue: Queue, now_ns: int) -> None:
         """Drop a queue's oldest messages while there are too many, if that is its rule."""
 
-    def changed(self, queue: Queue, name: Name = ..., message: Message | None = None) -> None:
+    def changed(self, queue: Queue, name: Name = UNNAMED, message: Message | None = None) -> None:
         """Note what nobody has asked for: that a queue changed, or lost a name."""
 
 
@@ -66,7 +66,7 @@ class Leases:
     def lend(  # noqa: PLR0913  # what `renaming` knows
         self,
         source: Queue,
-        dentry: Arrival,
+        dentry: Dentry,
         message: Message,
         holder: Queue,
         name: Name,
@@ -120,7 +120,7 @@ class Leases:
         self._set_timer(holder)
 
     def give_back(
-        self, loan: Loan, now_ns: int, name: Name | None = None, replaced: Arrival | None = None
+        self, loan: Loan, now_ns: int, name: Name | None = None, replaced: Dentry | None = None
     ) -> None:
         """Let a message return; in its source it is called *name*, or as before.
 

@@ -17,18 +17,21 @@ are, which bounds the memory that the daemon takes.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType
+from typing import Final, NewType
 
 from eventfs.queues.errors import LimitReached, MountFull
 
 Uid = NewType("Uid", int)
 Gid = NewType("Gid", int)
 
-#: No limit: not even 2^63 messages of 2^63 bytes reach it.
-UNLIMITED = 2**126
+#: No limit. Nobody has so many messages or stores so many bytes; but files with holes may have more
+#: together, so where bytes are charged they aren't compared with it. It is the largest number that
+#: mypyc keeps in a machine's word.
+UNLIMITED: Final = 2**62 - 1
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True)
+class Limits:
     """What a user or a group may have; `max_files_per_dir` bounds each queue that is theirs."""
 
     max_dirs: int = UNLIMITED
@@ -64,6 +67,8 @@ class Account:
     def has_room(self, more_bytes: int) -> bool:
         """Tell whether so many bytes more may be charged."""
         limit = self.limits.max_bytes
+        if limit == UNLIMITED:
+            return True
         if self.held_bytes > limit:
             more_bytes += self.held_bytes - limit
         return self.bytes + more_bytes <= limit
@@ -208,7 +213,10 @@ class Ledger:
         for before, after in ((old.user, new.user), (old.group, new.group)):
             if before is not after and (
                 after.dirs + dirs > max(after.limits.max_dirs, after.dirs)
-                or after.bytes + count_bytes > max(after.limits.max_bytes, after.bytes)
+                or (
+                    after.bytes + count_bytes > max(after.limits.max_bytes, after.bytes)
+                    and after.limits.max_bytes < UNLIMITED
+                )
             ):
                 raise LimitReached
         for account, sign in ((old.user, -1), (old.group, -1), (new.user, 1), (new.group, 1)):

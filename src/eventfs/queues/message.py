@@ -1,15 +1,17 @@
 """A message's bytes: dense ones in one buffer, those with large holes in chunks."""
 
+from typing import Final
+
 from eventfs.queues.errors import FileTooLarge
 from eventfs.queues.inode import Ino, Inode, Mode
 from eventfs.queues.ledger import Payer
 from eventfs.queues.sparse import CHUNK_BYTES, Sparse
 
 #: The largest offset of a file: that of off_t.
-MAX_BYTES = 2**63 - 1
+MAX_BYTES: Final = 2**63 - 1
 
 #: From how many bytes on to make a view of them is cheaper than a copy.
-VIEW_BYTES = 16 * 1024
+VIEW_BYTES: Final = 16 * 1024
 
 
 class Message(Inode):
@@ -19,20 +21,25 @@ class Message(Inode):
     open handles, which are among the holds too.
     """
 
-    __slots__ = ("_content", "opens", "size")
+    __slots__ = ("_content", "_size", "opens")
 
     def __init__(
         self, ino: Ino, mode: Mode, payer: Payer, now_ns: int, content: bytes = b""
     ) -> None:
         """Make a message without names."""
         super().__init__(ino, mode, payer, now_ns)
-        self.size = len(content)
+        self._size = len(content)
         self.opens = 0
         self._content: bytes | bytearray | Sparse = content
 
     @property
-    def blocks(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
-        """The content that is really stored, in blocks of 512 bytes."""
+    def size(self) -> int:
+        """See Inode."""
+        return self._size
+
+    @property
+    def blocks(self) -> int:
+        """See Inode."""
         content = self._content
         stored = content.content_bytes if isinstance(content, Sparse) else len(content)
         return (stored + 511) // 512
@@ -91,7 +98,7 @@ class Message(Inode):
             raise FileTooLarge
         if length:
             self._store(offset, data)
-            self.size = max(self.size, end)
+            self._size = max(self._size, end)
             self.drop_set_id()
             self.mtime_ns = self.ctime_ns = now_ns
         return length
@@ -107,7 +114,7 @@ class Message(Inode):
             content.truncate(size)
         elif size < len(content):
             self._content = content[:size]
-        self.size = size
+        self._size = size
         self.drop_set_id()
         self.mtime_ns = self.ctime_ns = now_ns
 

@@ -1,32 +1,32 @@
 """Lengths and reserved names."""
 
-from typing import NewType
+from typing import Final, NewType
 
 from eventfs.queues.errors import NameTooLong
 
 Name = NewType("Name", bytes)
 
 #: NAME_MAX of Linux, in bytes.
-MAX_NAME_BYTES = 255
+MAX_NAME_BYTES: Final = 255
 
 #: A directory's own names for itself and for the root, in listings.
-SELF = Name(b".")
-PARENT = Name(b"..")
+SELF: Final = Name(b".")
+PARENT: Final = Name(b"..")
 
 #: The symlinks to a queue's oldest and newest message.
-HEAD = Name(b"head")
-TAIL = Name(b"tail")
+HEAD: Final = Name(b"head")
+TAIL: Final = Name(b"tail")
 
 #: A queue's ports.
-PIPE = Name(b".pipe")
-LINES = Name(b".lines")
-PORTS = frozenset((PIPE, LINES))
+PIPE: Final = Name(b".pipe")
+LINES: Final = Name(b".lines")
+PORTS: Final = frozenset((PIPE, LINES))
 
 #: The name of a message that came through a port, until somebody looks at it.
-UNNAMED = Name(b"")
+UNNAMED: Final = Name(b"")
 
 #: Names that no message can have.
-RESERVED = frozenset((HEAD, TAIL, *PORTS))
+RESERVED: Final = frozenset((HEAD, TAIL, *PORTS))
 
 
 def port_name(number: int) -> Name:

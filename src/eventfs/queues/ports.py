@@ -1,7 +1,7 @@
 """What goes through a queue's ports: `.pipe`, a message a call, and `.lines`, a message a line."""
 
 from stat import S_IFREG, S_ISGID, S_ISVTX
-from typing import NamedTuple
+from typing import Final
 
 from eventfs.queues import acl, attributes
 from eventfs.queues.directory import Dentry
@@ -17,38 +17,42 @@ from eventfs.queues.ledger import Gid, Payer, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import UNNAMED, Name
 from eventfs.queues.packet import Batch, Packet
-from eventfs.queues.queue import Arrival, Queue
+from eventfs.queues.queue import Queue
 from eventfs.queues.tree import Tree
 
 #: The largest message that goes through a port, in bytes: 255 pages. The kernel hands over what is
 #: written in pieces of up to 256, so a larger one may be only the first piece of something.
-MAX_MESSAGE_BYTES = 255 * 4096
+MAX_MESSAGE_BYTES: Final = 255 * 4096
 
 
-class User(NamedTuple):
+class User:
     """Who has opened a port: rights and charges are theirs, whoever uses it.
 
-    `overrides` tells whether they may take what is others' from a queue with S_ISVTX.
+    `overrides` tells whether they may take what is others' from a queue with S_ISVTX, `mode` is
+    that of their messages.
     """
 
-    uid: Uid
-    gid: Gid
-    umask: int
-    payer: Payer
-    overrides: bool
+    __slots__ = ("gid", "mode", "overrides", "payer", "uid")
 
-    @property
-    def mode(self) -> Mode:
-        """The mode of their messages."""
-        return Mode(S_IFREG | 0o666 & ~self.umask)
+    def __init__(self, uid: Uid, gid: Gid, umask: int, payer: Payer, *, overrides: bool) -> None:
+        """Remember who it is."""
+        self.uid = uid
+        self.gid = gid
+        self.mode = Mode(S_IFREG | 0o666 & ~umask)
+        self.payer = payer
+        self.overrides = overrides
 
 
-class Taken(NamedTuple):
+class Taken:
     """What was taken: its content, and its name and message if somebody has looked at it before."""
 
-    content: bytes
-    name: Name
-    message: Message | None
+    __slots__ = ("content", "message", "name")
+
+    def __init__(self, content: bytes, name: Name, message: Message | None) -> None:
+        """Tell what was taken."""
+        self.content = content
+        self.name = name
+        self.message = message
 
 
 def has_room(tree: Tree, queue: Queue, user: User) -> bool:
@@ -125,13 +129,15 @@ def take(tree: Tree, queue: Queue, room_bytes: int, user: User, now_ns: int) -> 
     if dentry is None:
         return None
     inode = dentry.inode
-    message = inode.message if isinstance(inode, Packet) else inode
-    if message is None:
-        assert isinstance(inode, Packet)
+    if isinstance(inode, Packet):
+        message = inode.message
         content, payer = inode.content, inode.payer
         size = len(content)
     else:
-        content, payer, size = b"", message.payer, message.size
+        assert isinstance(inode, Message)
+        message, content = inode, b""
+    if message is not None:
+        payer, size = message.payer, message.size
     if queue.mode & S_ISVTX and user.uid not in (payer.uid, queue.uid) and not user.overrides:
         raise NotPermitted
     if size > room_bytes:
@@ -189,7 +195,7 @@ def _put_all(  # noqa: PLR0913  # as `put_lines`, and what it has counted
     tree.drop_excess(queue, now_ns)
 
 
-def _take_all(tree: Tree, queue: Queue, dentries: list[Arrival], now_ns: int) -> list[bytes]:
+def _take_all(tree: Tree, queue: Queue, dentries: list[Dentry], now_ns: int) -> list[bytes]:
     """Take packets from the beginning of a queue."""
     packets = [dentry.inode for dentry in dentries]
     queue.remove_leading(dentries, now_ns)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 from stat import S_IFLNK, S_IFREG, S_ISVTX
-from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType, Protocol
 
 from eventfs.queues import acl
 from eventfs.queues.directory import Dentry, Directory, Sequence
@@ -33,14 +33,10 @@ Tid = NewType("Tid", int)
 #: How many sightings are kept per queue, and how many links followed but not opened per mount: more
 #: than consumers compete. Those who look and never unlink would fill the memory otherwise; a thread
 #: that is forgotten unlinks as `rm` does.
-MAX_SIGHTINGS = 1000
+MAX_SIGHTINGS: Final = 1000
 
 
-#: A place in a queue's order: of a message, or of a packet.
-Arrival = Dentry[Message | Packet]
-
-
-class Returned(Dentry[Message | Packet]):
+class Returned(Dentry):
     """The name of a message that has returned from a loan, at its old place."""
 
     __slots__ = ("attempts",)
@@ -69,7 +65,7 @@ class Loan(Returned):
         payer: Payer,
         holder: "Queue",
         source: "Queue",
-        before: Arrival,
+        before: Dentry,
     ) -> None:
         """Lend *message*, which was *before* in *source*: perhaps on loan itself."""
         super().__init__(name, message, sequence, payer, before.attempts)
@@ -82,7 +78,7 @@ class Loan(Returned):
 class Sighting(NamedTuple):
     """A message that a thread has opened through `head` or `tail`, and when (since boot)."""
 
-    dentry: Arrival
+    dentry: Dentry
     time_ns: int
 
 
@@ -94,7 +90,7 @@ class Sightings:
     def __init__(self) -> None:
         """Start with nothing seen."""
         self._by_key: dict[tuple[Tid, Name], Sighting] = {}
-        self._by_dentry: dict[Arrival, set[tuple[Tid, Name]]] = {}
+        self._by_dentry: dict[Dentry, set[tuple[Tid, Name]]] = {}
 
     def __len__(self) -> int:
         """Count the sightings."""
@@ -104,7 +100,7 @@ class Sightings:
         """Return what a thread has opened through a link."""
         return self._by_key.get(key)
 
-    def of(self, dentry: Arrival) -> Collection[tuple[Tid, Name]]:
+    def of(self, dentry: Dentry) -> Collection[tuple[Tid, Name]]:
         """Return who has opened a message, through which links."""
         return self._by_dentry.get(dentry, ())
 
@@ -134,7 +130,7 @@ class Waiter(Protocol):
         """Let them look again: a message has come, or the queue is gone."""
 
 
-class Queue(Directory[Message | Packet]):
+class Queue(Directory):
     """A directory of messages, which may be found as `head` and `tail` too.
 
     Messages that came through a port stand in it as packets without names, until somebody looks for
@@ -196,7 +192,7 @@ class Queue(Directory[Message | Packet]):
         #: Whether somebody remembers its attributes, to be told when a port changes its times.
         self.shown = False
         #: What its creators haven't closed yet, by name, if there ever was any; see `unfinished`.
-        self.unfinished: dict[Name, Arrival] | None = None
+        self.unfinished: dict[Name, Dentry] | None = None
 
     @property
     def vanished(self) -> bool:
@@ -233,7 +229,7 @@ class Queue(Directory[Message | Packet]):
         """Tell whether anything has taken *name*."""
         return self.is_unfinished(name) or self.find(name) is not None
 
-    def find(self, name: Name) -> Arrival | None:
+    def find(self, name: Name) -> Dentry | None:
         """Return what is called *name*; `head` and `tail` are the oldest and newest message."""
         dentry = self._dentries.get(name)
         if dentry is None:
@@ -246,18 +242,18 @@ class Queue(Directory[Message | Packet]):
         return dentry
 
     @property
-    def oldest(self) -> Arrival | None:
+    def oldest(self) -> Dentry | None:
         """See Directory."""
         first = self.first
         return self._unpacked(first) if first else None
 
     @property
-    def newest(self) -> Arrival | None:
+    def newest(self) -> Dentry | None:
         """See Directory."""
         self._unroll_all()
         return self._unpacked(self._arrivals[-1]) if self._count else None
 
-    def after(self, sequence: int) -> Iterator[tuple[Arrival, Message]]:
+    def after(self, sequence: int) -> Iterator[tuple[Dentry, Message]]:
         """See Directory."""
         self._unroll_all()
         for dentry, _ in super().after(sequence):
@@ -266,7 +262,7 @@ class Queue(Directory[Message | Packet]):
             yield dentry, message
 
     @property
-    def first(self) -> Arrival | None:
+    def first(self) -> Dentry | None:
         """The oldest dentry, which may be a packet's."""
         if self._batched and not self._count:
             self._unroll_next()
@@ -286,7 +282,7 @@ class Queue(Directory[Message | Packet]):
             batch.count_bytes for batch in self._batches or ()
         )
 
-    def of_its_own(self) -> Iterator[Arrival]:
+    def of_its_own(self) -> Iterator[Dentry]:
         """Yield what isn't here on loan, in order; the queue must not change meanwhile."""
         self._unroll_all()
         for index in range(self._first, len(self._arrivals)):
@@ -294,17 +290,17 @@ class Queue(Directory[Message | Packet]):
             if dentry.inode is not None and not isinstance(dentry, Loan):
                 yield dentry
 
-    def arrivals(self) -> Iterator[Arrival]:
+    def arrivals(self) -> Iterator[Dentry]:
         """Yield all dentries in order, packets' too."""
         self._unroll_all()
         return self._dentries_in_order()
 
-    def _dentries_in_order(self) -> Iterator[Arrival]:
+    def _dentries_in_order(self) -> Iterator[Dentry]:
         return (dentry for dentry in self._arrivals[self._first :] if dentry.inode is not None)
 
-    def leading_packets(self, room_bytes: int) -> list[Arrival]:
+    def leading_packets(self, room_bytes: int) -> list[Dentry]:
         """Return the packets at the beginning that fit, with a byte more for each."""
-        found: list[Arrival] = []
+        found: list[Dentry] = []
         arrivals = self._arrivals
         for index in range(self._first, len(arrivals)):
             dentry = arrivals[index]
@@ -319,7 +315,7 @@ class Queue(Directory[Message | Packet]):
             found.append(dentry)
         return found
 
-    def remove_leading(self, dentries: list[Arrival], now_ns: int) -> None:
+    def remove_leading(self, dentries: list[Dentry], now_ns: int) -> None:
         """Take what `leading_packets` has returned out."""
         if self.bounds is not None:
             for dentry in dentries:
@@ -357,7 +353,7 @@ class Queue(Directory[Message | Packet]):
         if self.waiters:
             self.wake()
 
-    def append(self, dentry: Arrival, now_ns: int) -> None:
+    def append(self, dentry: Dentry, now_ns: int) -> None:
         """See Directory; a dentry without a name has a packet."""
         self._unroll_all()
         self._arrivals.append(dentry)
@@ -370,7 +366,7 @@ class Queue(Directory[Message | Packet]):
         if self.waiters:
             self.wake()
 
-    def insert(self, dentry: Arrival, now_ns: int) -> None:
+    def insert(self, dentry: Dentry, now_ns: int) -> None:
         """Put back what was taken out, at its old place, under a name that is free."""
         self._unroll_all()
         arrivals = self._arrivals
@@ -391,7 +387,7 @@ class Queue(Directory[Message | Packet]):
         if self.waiters:
             self.wake()
 
-    def rename(self, dentry: Arrival, name: Name, now_ns: int) -> None:
+    def rename(self, dentry: Dentry, name: Name, now_ns: int) -> None:
         """Call a message *name*, which must be free; its place stays."""
         del self._dentries[dentry.name]
         dentry.name = name
@@ -417,13 +413,13 @@ class Queue(Directory[Message | Packet]):
         batch = self._batches.popleft()
         self._batched -= len(batch)
         payer = batch.payer
-        dentries: list[Arrival] = [
+        dentries: list[Dentry] = [
             Dentry(UNNAMED, packet, Sequence(number), payer) for number, packet in batch.packets()
         ]
         self._arrivals += dentries
         self._count += len(dentries)
 
-    def _find_packet(self, name: Name) -> Arrival | None:
+    def _find_packet(self, name: Name) -> Dentry | None:
         number = port_number(name)
         if number is None or self.is_unfinished(name):
             return None
@@ -435,7 +431,7 @@ class Queue(Directory[Message | Packet]):
         found = dentry.sequence == number and dentry.inode is not None and not dentry.name
         return self._unpacked(dentry) if found else None
 
-    def _unpacked(self, dentry: Arrival) -> Arrival:
+    def _unpacked(self, dentry: Dentry) -> Dentry:
         """Return a dentry with a name and an inode, in the place of a packet's."""
         if not dentry.name:
             assert isinstance(dentry.inode, Packet)
@@ -462,13 +458,15 @@ class Queue(Directory[Message | Packet]):
         return viewer if self.mode & S_ISVTX else self.uid
 
 
-def looked_at(inode: Message | Packet | None) -> Message | Packet:
+def looked_at(inode: Inode | Packet | None) -> Message | Packet:
     """Return the message that a packet has become, if it has."""
-    assert inode is not None
-    return inode.message or inode if isinstance(inode, Packet) else inode
+    if isinstance(inode, Packet):
+        return inode.message or inode
+    assert isinstance(inode, Message)
+    return inode
 
 
-def content_size(inode: Message | Packet | None) -> int:
+def content_size(inode: Inode | Packet | None) -> int:
     """Return how many bytes a message has."""
     inode = looked_at(inode)
     return len(inode.content) if isinstance(inode, Packet) else inode.size
@@ -479,14 +477,17 @@ class View(Inode):
 
     __slots__ = ("name", "queue")
 
-    stored_bytes = 0
-
     def __init__(self, ino: Ino, queue: Queue, name: Name, mode: Mode, payer: Payer) -> None:
         """Show *queue* as *name*, owned by *payer*."""
         super().__init__(ino, mode, payer, queue.ctime_ns)
         self.queue = queue
         self.name = name
         self.links = 1
+
+    @property
+    def stored_bytes(self) -> int:
+        """See Inode."""
+        return 0
 
 
 class Port(View):
@@ -520,7 +521,7 @@ class End(View):
         """Make the link *name* of *queue*, owned by *payer*."""
         super().__init__(ino, queue, name, Mode(S_IFLNK | 0o777), payer)
 
-    def dentry(self, tid: Tid) -> Arrival:
+    def dentry(self, tid: Tid) -> Dentry:
         """Return the message behind the link, for the thread *tid*.
 
         In an empty queue that is Stale: a kernel that asks still knows the link from better times,
@@ -541,13 +542,19 @@ class End(View):
         raise Stale
 
     @property
-    def size(self) -> int:  # type: ignore[override]  # a class attribute where it is constant
+    def size(self) -> int:
         """The length of the target's name."""
         dentry = self.queue.find(self.name)
         return 0 if dentry is None else len(dentry.name)
 
 
-class Root(Directory[Queue]):
+class Root(Directory):
     """The mount's root: a directory of queues."""
 
     __slots__ = ()
+
+    def after(self, sequence: int) -> Iterator[tuple[Dentry, Queue]]:
+        """See Directory."""
+        for dentry, queue in super().after(sequence):
+            assert isinstance(queue, Queue)
+            yield dentry, queue

@@ -12,7 +12,7 @@ from eventfs.queues.errors import (
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import RESERVED, Name, check_length
-from eventfs.queues.queue import Arrival, Loan, Queue, Root
+from eventfs.queues.queue import Loan, Queue, Root
 from eventfs.queues.tree import Tree
 
 
@@ -68,7 +68,7 @@ def rename(  # noqa: PLR0913  # as renameat2(2) and its caller have them
         _move(tree, directory, dentry, message, new_directory, new_name, replaced, uid, gid, now_ns)
 
 
-def _found(directory: Root | Queue, name: Name) -> tuple[Queue, Arrival]:
+def _found(directory: Root | Queue, name: Name) -> tuple[Queue, Dentry]:
     """Return what is to be renamed."""
     if not isinstance(directory, Queue) or name in RESERVED:
         raise NotPermitted
@@ -90,11 +90,11 @@ def _usable(directory: Root | Queue, name: Name) -> Queue:
 def _move(  # noqa: PLR0913  # what `rename` has found
     tree: Tree,
     source: Queue,
-    dentry: Arrival,
+    dentry: Dentry,
     message: Message,
     target: Queue,
     name: Name,
-    replaced: Arrival | None,
+    replaced: Dentry | None,
     uid: Uid,
     gid: Gid,
     now_ns: int,
@@ -121,7 +121,7 @@ def _move(  # noqa: PLR0913  # what `rename` has found
     message.ctime_ns = now_ns
     number = Sequence(tree.next_number())
     if keeps:
-        arrival: Arrival
+        arrival: Dentry
         if xattrs.rule(target, xattrs.LEASE) is None:
             arrival = Dentry(name, message, number, payer)
             tree.leases.attempts.pop(message, None)

@@ -13,12 +13,13 @@ thread of a process opens and another, which has opened nothing, unlinks, the tw
 from collections.abc import Container
 from typing import Protocol
 
+from eventfs.queues.directory import Dentry
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino
 from eventfs.queues.ledger import Gid, Uid
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.queue import MAX_SIGHTINGS, Arrival, End, Queue, Sighting, Tid
+from eventfs.queues.queue import MAX_SIGHTINGS, End, Queue, Sighting, Tid
 
 
 class Threads(Protocol):
@@ -65,7 +66,7 @@ class Watch:
         """Start with nothing seen."""
         self._threads = threads
         # Who followed a link and may be about to open what is behind it.
-        self._followed: dict[Tid, tuple[Queue, Name, Arrival, Ino]] = {}
+        self._followed: dict[Tid, tuple[Queue, Name, Dentry, Ino]] = {}
 
     def follow(self, tid: Tid, end: End) -> Name:
         """Tell a thread where `head` or `tail` leads to (errors as for `End.dentry`)."""
@@ -87,7 +88,7 @@ class Watch:
         if ino == message.ino and tid:
             queue.sightings.add((tid, name), Sighting(dentry, self._threads.now_ns()))
 
-    def meant(self, tid: Tid, queue: Queue, name: Name) -> Arrival:
+    def meant(self, tid: Tid, queue: Queue, name: Name) -> Dentry:
         """Return what a thread that unlinks `head` or `tail` means to unlink (NotFound)."""
         sighting = queue.sightings.find((tid, name))
         dentry = queue.find(name)
@@ -104,7 +105,7 @@ class Watch:
             raise NotFound
         return sighting.dentry
 
-    def unlinked(self, tid: Tid, queue: Queue, dentry: Arrival) -> None:
+    def unlinked(self, tid: Tid, queue: Queue, dentry: Dentry) -> None:
         """Note that a thread has unlinked a message: for itself, and for those it works with."""
         seen = queue.sightings.of(dentry)
         if not seen:

@@ -1,12 +1,14 @@
 """Bytes with holes: only the chunks that something was written to are stored."""
 
+from typing import Final
+
 #: The size of a chunk. It is what the kernel reads ahead, so that a read seldom crosses a chunk's
 #: end, and bounds what one byte in a hole can take.
 CHUNK_BYTES = 128 * 1024
 
 #: What a chunk takes besides its bytes: some 145 bytes in CPython. If it weren't counted, single
 #: bytes far apart would take 150 times the memory that they are counted for.
-OVERHEAD_BYTES = 160
+OVERHEAD_BYTES: Final = 160
 
 
 class Sparse:

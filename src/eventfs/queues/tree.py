@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from stat import S_IFDIR, S_IFREG, S_IMODE, S_ISGID, S_ISREG, S_ISVTX
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from eventfs.queues import acl, followers, xattrs
 from eventfs.queues.bounds import Measured
@@ -37,7 +37,6 @@ from eventfs.queues.names import (
 )
 from eventfs.queues.packet import Packet
 from eventfs.queues.queue import (
-    Arrival,
     End,
     Loan,
     Owner,
@@ -53,11 +52,13 @@ from eventfs.queues.timers import Timers
 from eventfs.queues.unfinished import UnfinishedMessages
 
 #: The root's inode number: FUSE_ROOT_ID of linux/fuse.h.
-ROOT_INO = Ino(1)
+ROOT_INO: Final = Ino(1)
 
 #: Places in a listing before and behind all others, whose places are their sequences.
-_SELF_PLACE, _PARENT_PLACE, _HEAD_PLACE = 1, 2, 3
-_TAIL_PLACE = 2**62
+_SELF_PLACE: Final = 1
+_PARENT_PLACE: Final = 2
+_HEAD_PLACE: Final = 3
+_TAIL_PLACE: Final = 2**62
 
 
 class Entry(NamedTuple):
@@ -588,7 +589,7 @@ class Tree:
                 queue.bounds.remove_expired(self, queue, Sequence(self._last + 1), now_ns)
             self.leases.return_overdue(queue, now_ns)
 
-    def lose(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def lose(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """See `bounds.Losses`."""
         if dentry.name:
             message = looked_at(dentry.inode)
@@ -664,7 +665,7 @@ class Tree:
                 name_payer.refund_file()
             raise
 
-    def take_out(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def take_out(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """See `leases.Places`."""
         if queue.bounds is not None:
             queue.bounds.left(queue, dentry)
@@ -672,7 +673,7 @@ class Tree:
             self.leases.end(dentry)
         queue.remove(dentry, now_ns)
 
-    def remove(self, queue: Queue, dentry: Arrival, now_ns: int) -> None:
+    def remove(self, queue: Queue, dentry: Dentry, now_ns: int) -> None:
         """Take a message out of a queue."""
         message = dentry.inode
         assert message is not None
@@ -683,6 +684,7 @@ class Tree:
                 self.release_packet(message)
                 return
             message = message.message
+        assert isinstance(message, Message)
         self.lose_name(message, now_ns)
 
     def lose_name(self, message: Message, now_ns: int) -> None:

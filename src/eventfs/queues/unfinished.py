@@ -11,12 +11,12 @@ to commit can't be refused.
 
 from typing import NamedTuple, Protocol
 
-from eventfs.queues.directory import Directory, Sequence
+from eventfs.queues.directory import Dentry, Sequence
 from eventfs.queues.errors import NotFound
 from eventfs.queues.inode import Ino, Inode
 from eventfs.queues.message import Message
 from eventfs.queues.names import Name
-from eventfs.queues.queue import Arrival, Queue, Tid
+from eventfs.queues.queue import Queue, Root, Tid
 from eventfs.queues.sightings import Threads
 
 
@@ -24,7 +24,7 @@ class Unfinished(NamedTuple):
     """An unfinished message: its queue, its name and who pays for it, and its creator's process."""
 
     queue: Queue
-    dentry: Arrival
+    dentry: Dentry
     creator: Tid
 
     @property
@@ -64,7 +64,7 @@ class UnfinishedMessages:
         #: They, by their numbers.
         self.by_ino: dict[Ino, Unfinished] = {}
 
-    def add(self, queue: Queue, dentry: Arrival, creator: Tid) -> None:
+    def add(self, queue: Queue, dentry: Dentry, creator: Tid) -> None:
         """Take a new one, whose name is free and paid for; its place in the order is yet to come.
 
         *creator* is a process's id: that of its first thread.
@@ -85,7 +85,7 @@ class UnfinishedMessages:
         creator = unfinished.creator
         return tid != 0 and (tid == creator or self._places.threads.same_process(tid, creator))
 
-    def find(self, directory: Directory[Queue] | Queue, name: Name, tid: Tid) -> Unfinished | None:
+    def find(self, directory: Root | Queue, name: Name, tid: Tid) -> Unfinished | None:
         """Return what is called *name*, for a thread of its creator; None for all others."""
         if not isinstance(directory, Queue) or not directory.unfinished:
             return None

@@ -1,6 +1,7 @@
 """Extended attributes: `user.` and access control lists, with Linux's limits (xattr(7))."""
 
 from collections.abc import Callable
+from typing import Final
 
 from eventfs.queues import acl
 from eventfs.queues.errors import (
@@ -15,59 +16,59 @@ from eventfs.queues.errors import (
 from eventfs.queues.inode import ATTRIBUTE_BYTES, Inode
 
 #: XATTR_NAME_MAX, XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h, in bytes.
-MAX_NAME_BYTES = 255
-MAX_VALUE_BYTES = 65_536
-MAX_LIST_BYTES = 65_536
+MAX_NAME_BYTES: Final = 255
+MAX_VALUE_BYTES: Final = 65_536
+MAX_LIST_BYTES: Final = 65_536
 
 #: With it, a queue outlives the process that made it.
-STICKY = b"user.eventfs_sticky"
+STICKY: Final = b"user.eventfs_sticky"
 
 #: With the value "no", a queue keeps nothing: it passes on what arrives to its followers.
-KEEP = b"user.eventfs_keep"
+KEEP: Final = b"user.eventfs_keep"
 
 #: The queues whose messages arrive in this one too: names, separated by slashes.
-FOLLOW = b"user.eventfs_follow"
+FOLLOW: Final = b"user.eventfs_follow"
 
 #: The process that a queue belongs to, by its id. It can be set to another, and isn't listed.
-OWNER = b"user.eventfs_owner"
+OWNER: Final = b"user.eventfs_owner"
 
 #: A queue's own limits, in messages, bytes and seconds, and what is done where it is full.
-MAX_MESSAGES = b"user.eventfs_max_messages"
-MAX_BYTES = b"user.eventfs_max_bytes"
-OVERFLOW = b"user.eventfs_overflow"
-TTL = b"user.eventfs_ttl"
-BOUNDS = frozenset((MAX_MESSAGES, MAX_BYTES, OVERFLOW, TTL))
+MAX_MESSAGES: Final = b"user.eventfs_max_messages"
+MAX_BYTES: Final = b"user.eventfs_max_bytes"
+OVERFLOW: Final = b"user.eventfs_overflow"
+TTL: Final = b"user.eventfs_ttl"
+BOUNDS: Final = frozenset((MAX_MESSAGES, MAX_BYTES, OVERFLOW, TTL))
 
 #: With it, a queue holds on loan what is renamed into it: for so many seconds, or without a time.
-LEASE = b"user.eventfs_lease"
+LEASE: Final = b"user.eventfs_lease"
 
 #: How often a message may come back from a loan, and the queue where it goes instead, by its name.
-MAX_ATTEMPTS = b"user.eventfs_max_attempts"
-DEAD_LETTER = b"user.eventfs_dead_letter"
+MAX_ATTEMPTS: Final = b"user.eventfs_max_attempts"
+DEAD_LETTER: Final = b"user.eventfs_dead_letter"
 
 #: What can only be read of a queue, and isn't listed: who follows it, as FOLLOW names sources; how
 #: many messages it lost for want of room or for failing too often, and how many for their age; how
 #: many are on loan from it; how many it has, how many bytes they have, and when the oldest was
 #: written, in seconds since the epoch.
-FOLLOWERS = b"user.eventfs_followers"
-DROPPED = b"user.eventfs_dropped"
-EXPIRED = b"user.eventfs_expired"
-LENT = b"user.eventfs_lent"
-MESSAGES = b"user.eventfs_messages"
-BYTES = b"user.eventfs_bytes"
-OLDEST = b"user.eventfs_oldest"
+FOLLOWERS: Final = b"user.eventfs_followers"
+DROPPED: Final = b"user.eventfs_dropped"
+EXPIRED: Final = b"user.eventfs_expired"
+LENT: Final = b"user.eventfs_lent"
+MESSAGES: Final = b"user.eventfs_messages"
+BYTES: Final = b"user.eventfs_bytes"
+OLDEST: Final = b"user.eventfs_oldest"
 
-COMPUTED = frozenset((OWNER, FOLLOWERS, DROPPED, EXPIRED, LENT, MESSAGES, BYTES, OLDEST))
+COMPUTED: Final = frozenset((OWNER, FOLLOWERS, DROPPED, EXPIRED, LENT, MESSAGES, BYTES, OLDEST))
 
 #: The only one of a message that can only be read: how often it returned from a loan.
-ATTEMPTS = b"user.eventfs_attempts"
+ATTEMPTS: Final = b"user.eventfs_attempts"
 
 #: The digits that a number of a rule may have, and those behind its decimal point.
-_MAX_DIGITS = 18
-_DECIMALS = 9
+_MAX_DIGITS: Final = 18
+_DECIMALS: Final = 9
 
-_NAMESPACE = b"user."
-LISTS = (acl.ACCESS, acl.DEFAULT)
+_NAMESPACE: Final = b"user."
+LISTS: Final = (acl.ACCESS, acl.DEFAULT)
 
 
 def _check_name(name: bytes) -> None:
