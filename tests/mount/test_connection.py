@@ -25,7 +25,7 @@ class Kernel(NamedTuple):
         """Send INIT."""
         body = wire.INIT_IN.pack(major, minor, 131072, 0xFFFFFFFF) + bytes(48)
         length = wire.BODY + len(body)
-        self.end.send(wire.IN_HEADER.pack(length, 26, UNIQUE, 0, 0, 0, 0, 0) + body)
+        self.end.send(wire.IN_HEADER.pack(length, 26, UNIQUE, 0, 0, 0, 0) + body)
 
     def answer(self) -> tuple[int, ...]:
         """Return the version, the readahead and the flags that were agreed upon."""

@@ -62,7 +62,7 @@ class Closing:
     def __init__(
         self,
         tree: Tree,
-        deaths_first: Callable[[Queue], None],
+        deaths_first: Callable[[Queue, Tid], None],
         on_commit: Callable[[Message], None],
         on_discard: Callable[[Unfinished], None],
     ) -> None:
@@ -114,7 +114,7 @@ class Closing:
 
     def _commit(self, unfinished: Unfinished) -> None:
         message = unfinished.message
-        self._deaths_first(unfinished.queue)
+        self._deaths_first(unfinished.queue, Tid(0))
         if message.ino in self._by_ino:
             self._tree.unfinished.commit(unfinished, clock_ns())
             self._on_commit(message)

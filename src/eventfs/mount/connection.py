@@ -50,7 +50,7 @@ class Connection:
 
     def forget_name(self, directory: Ino, name: Name) -> None:
         """Take a name from the kernel, which takes the directory's lock for it."""
-        head = wire.INVAL_ENTRY_OUT.pack(directory, len(name), 0)
+        head = wire.INVAL_ENTRY_OUT.pack(directory, len(name))
         self._notify(wire.NOTIFY_INVAL_ENTRY, head + name + b"\0")
 
     def delete_name(self, directory: Ino, name: Name, ino: Ino) -> None:
@@ -59,12 +59,12 @@ class Connection:
         Those who watch it with inotify are told. Raises ENOTEMPTY where the kernel uses names below
         it. It takes the directory's lock and the inode's.
         """
-        head = wire.DELETE_OUT.pack(directory, ino, len(name), 0)
+        head = wire.DELETE_OUT.pack(directory, ino, len(name))
         self._notify(wire.NOTIFY_DELETE, head + name + b"\0")
 
     def store(self, ino: Ino, content: bytes | memoryview) -> None:
         """Put content into the kernel's page cache; it takes the pages' locks."""
-        self._notify(wire.NOTIFY_STORE, wire.STORE_OUT.pack(ino, 0, len(content), 0), content)
+        self._notify(wire.NOTIFY_STORE, wire.STORE_OUT.pack(ino, 0, len(content)), content)
 
     def wake(self, handle: int) -> None:
         """Have those who poll a handle look again; by the number that the kernel gave it."""

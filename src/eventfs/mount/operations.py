@@ -132,6 +132,8 @@ class Operations:
         self._unfinished = tree.unfinished.by_ino
         self._closing = Closing(tree, self._deaths_first, self._committed, self._discarded)
         self._owners = owners
+        # Bound once: a call through a protocol looks its method up.
+        self._deaths, self._pid = owners.deaths, owners.pid
         self._notifier = notifier
         self._connection = connection
         # Open handles that write past the page cache, by message.
@@ -258,7 +260,7 @@ class Operations:
         return b""
 
     def create(self, request: Request) -> bytes:
-        flags, mode, umask, _ = wire.CREATE_IN.unpack_from(request.body)
+        flags, mode, umask = wire.CREATE_IN.unpack_from(request.body)
         try:
             message = self._make(
                 request,
@@ -277,7 +279,7 @@ class Operations:
         return self._entry(message) + self._open(message, flags, bypass=not mappable)
 
     def mknod(self, request: Request) -> bytes:
-        mode, _, umask, _ = wire.MKNOD_IN.unpack_from(request.body)
+        mode, umask = wire.MKNOD_IN.unpack_from(request.body)
         return self._entry(self._make(request, request.name(wire.MKNOD_IN.size), mode, umask))
 
     def symlink(self, _request: Request) -> bytes:
@@ -288,7 +290,7 @@ class Operations:
         return self._rename(request, ino, wire.RENAME_IN.size, replaces=True)
 
     def rename2(self, request: Request) -> bytes:
-        ino, flags, _ = wire.RENAME2_IN.unpack_from(request.body)
+        ino, flags = wire.RENAME2_IN.unpack_from(request.body)
         if flags & ~wire.RENAME_NOREPLACE:
             raise Failed(errno.EINVAL)
         replaces = not flags & wire.RENAME_NOREPLACE
@@ -298,7 +300,7 @@ class Operations:
         name, _, new_name = request.name(offset).partition(b"\0")
         target = self._directories[ino]
         if isinstance(target, Queue):
-            self._deaths_first(target)
+            self._deaths_first(target, request.tid)
         if self._unfinished:
             unfinished = self._unfinished_in(request.ino, Name(name), request)
             self._closing.publish(unfinished, request.tid)
@@ -349,7 +351,7 @@ class Operations:
         self._bury_all_in(directory)
         self._last_listing = Handle(self._last_listing + 1)
         self._listings[self._last_listing] = directory, request.uid
-        return wire.OPEN_OUT.pack(self._last_listing, 0, 0)
+        return wire.OPEN_OUT.pack(self._last_listing, 0)
 
     def readdir(self, request: Request) -> bytes:
         fh, start, size, *_ = wire.READ_IN.unpack_from(request.body)
@@ -376,13 +378,13 @@ class Operations:
     def poll(self, request: Request) -> bytes:
         fh, *_ = wire.POLL_IN.unpack_from(request.body)
         if fh < FIRST_HANDLE:
-            return wire.POLL_OUT.pack(ALWAYS, 0)
+            return wire.POLL_OUT.pack(ALWAYS)
         return self.ports.poll(fh, request)
 
     # Content. A message's handle is 1 where it writes past the cache, else 0.
 
     def open(self, request: Request) -> bytes:
-        flags, _ = wire.OPEN_IN.unpack_from(request.body)
+        (flags,) = wire.OPEN_IN.unpack_from(request.body)
         message = self._inodes[request.ino]
         if isinstance(message, Port):
             return self.ports.open(message, flags, request)
@@ -396,24 +398,26 @@ class Operations:
         return self._open(message, flags, bypass=bypass)
 
     def read(self, request: Request) -> bytes | memoryview:
-        fields: wire.ReadFields = wire.READ_IN.unpack_from(request.body)
-        fh, offset, length, read_flags, _, flags, _ = fields
+        fields: wire.ReadIn = wire.READ_IN.unpack_from(request.body)
+        fh, offset, length, read_flags, flags = fields
         if fh >= FIRST_HANDLE:
-            return self.ports.read(Handle(fh), offset, length, read_flags, flags)
+            return self.ports.read(Handle(fh), offset, length, read_flags, flags, request.tid)
         message = self._messages[request.ino]
         now_ns = message.atime_ns if self._noatime else clock_ns()
         return message.read(offset, length, now_ns)
 
     def write(self, request: Request) -> bytes:
-        fields: wire.ReadFields = wire.WRITE_IN.unpack_from(request.body)
-        fh, offset, *_ = fields
+        fields: wire.WriteIn = wire.WRITE_IN.unpack_from(request.body)
+        fh, offset = fields
         data = request.rest(wire.WRITE_IN.size)
         if fh >= FIRST_HANDLE:
-            return self.ports.write(Handle(fh), offset, bytes(data), request.tid)
+            # Only a message's content is kept in what can grow.
+            data = data if isinstance(data, bytes) else bytes(data)
+            return self.ports.write(Handle(fh), offset, data, request.tid)
         if len(data) >= wire.LARGE_BYTES:
             memory.keep_freed()
         written = self._tree.write(self._messages[request.ino], offset, data, clock_ns())
-        return wire.WRITE_OUT.pack(written, 0)
+        return wire.WRITE_OUT.pack(written)
 
     def release(self, request: Request) -> bytes:
         (fh,) = wire.RELEASE_IN.unpack_from(request.body)
@@ -448,10 +452,9 @@ class Operations:
         return self._attributes(self._existing(request.ino, request))
 
     def setattr(self, request: Request) -> bytes:
-        (
-            *(valid, _, _, size, _, atime_s, mtime_s, _, atime_ns, mtime_ns, _, mode, _, uid, gid),
-            _,
-        ) = wire.SETATTR_IN.unpack_from(request.body)
+        valid, size, atime_s, mtime_s, atime_ns, mtime_ns, mode, uid, gid = (
+            wire.SETATTR_IN.unpack_from(request.body)
+        )
         inode = self._existing(request.ino, request)
         self._tree.check_changeable(inode)
         now_ns = clock_ns()
@@ -483,7 +486,7 @@ class Operations:
         return self._attributes(inode)
 
     def getxattr(self, request: Request) -> bytes:
-        (size, _) = wire.GETXATTR_IN.unpack_from(request.body)
+        (size,) = wire.GETXATTR_IN.unpack_from(request.body)
         name = request.name(wire.GETXATTR_IN.size)
         if name == REQUESTS and request.ino == ROOT_INO:
             return _sized(self._counted(), size)
@@ -520,7 +523,7 @@ class Operations:
         return b""
 
     def listxattr(self, request: Request) -> bytes:
-        (size, _) = wire.GETXATTR_IN.unpack_from(request.body)
+        (size,) = wire.GETXATTR_IN.unpack_from(request.body)
         names = xattrs.names(self._existing(request.ino, request))
         return _sized(b"".join(name + b"\0" for name in names), size)
 
@@ -615,11 +618,11 @@ class Operations:
         ino, payer = inode.ino, inode.payer
         atime_ns, mtime_ns, ctime_ns = inode.atime_ns, inode.mtime_ns, inode.ctime_ns
         return wire.ENTRY_OUT.pack(
-            ino, 0, entry_s, attr_s, 0, 0,
+            ino, entry_s, attr_s,
             ino, inode.size, inode.blocks,
             atime_ns // _SECOND_NS, mtime_ns // _SECOND_NS, ctime_ns // _SECOND_NS,
             atime_ns % _SECOND_NS, mtime_ns % _SECOND_NS, ctime_ns % _SECOND_NS,
-            inode.mode, inode.links, payer.uid, payer.gid, 0, BLOCK_BYTES, 0,
+            inode.mode, inode.links, payer.uid, payer.gid, BLOCK_BYTES,
         )  # fmt: skip
 
     def _open(self, message: Message, flags: int, *, bypass: bool) -> bytes:
@@ -636,7 +639,7 @@ class Operations:
         ):
             # Of what is written through a mapping, which takes O_RDWR, flushing is what tells us.
             how |= wire.FOPEN_NOFLUSH
-        return wire.OPEN_OUT.pack(writes_past, how, 0)
+        return wire.OPEN_OUT.pack(writes_past, how)
 
     def _store(self, message: Message) -> None:
         """Give the kernel a message's content before it asks: that saves the request.
@@ -665,9 +668,18 @@ class Operations:
         """Tell the kernel that an unfinished message is gone."""
         self._popped(unfinished.queue.ino, unfinished.dentry.name, unfinished.message)
 
-    def _deaths_first(self, queue: Queue) -> None:
-        """Let a queue vanish whose owner is dead."""
-        if deaths := self._owners.deaths():
+    def _deaths_first(self, queue: Queue, tid: Tid) -> None:
+        """Let a queue vanish whose owner is dead, before a request of the thread *tid*.
+
+        Who asks lives: where nobody else's death matters it isn't looked for, which takes longer
+        than to take a message.
+        """
+        if not queue.links:
+            return
+        owner = queue.owner
+        if (owner is None or queue.lent or queue.sources or self._pid(owner) != tid) and (
+            deaths := self._deaths()
+        ):
             self.owners_died(deaths)
         if self.dead:
             self._settle(queue)
@@ -746,7 +758,7 @@ def _masked(directory: Root | Queue, mode: int, umask: int) -> Mode:
 def _sized(value: bytes, size: int) -> bytes:
     """Answer with an attribute's value, or with its size where that is 0 (ERANGE)."""
     if not size:
-        return wire.GETXATTR_OUT.pack(len(value), 0)
+        return wire.GETXATTR_OUT.pack(len(value))
     if len(value) > size:
         raise Failed(errno.ERANGE)
     return value

@@ -13,7 +13,7 @@ import select
 import threading
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import psutil
 
@@ -32,8 +32,11 @@ _CAP_FSETID = 4
 #: What a program has that nobody has told otherwise.
 _USUAL_UMASK = 0o022
 
-#: Deaths fetched by one system call; more are fetched by the next.
-_BATCH = 1024
+#: Deaths fetched by one system call, which makes room for them; more are fetched by the next.
+_BATCH: Final = 32
+
+#: Those who died, when nobody did.
+_NONE: Final[list[Owner]] = []
 
 
 class CallerUnseen(Exception):
@@ -219,6 +222,7 @@ class PidfdOwners:
     def __init__(self) -> None:
         """Start without owners."""
         self._epoll = select.epoll()
+        self._poll = self._epoll.poll
         self._by_pid: dict[int, Owner] = {}
         self._pids: dict[Owner, int] = {}
 
@@ -259,9 +263,13 @@ class PidfdOwners:
 
     def deaths(self) -> list[Owner]:
         """See Owners."""
+        events = self._poll(0, _BATCH)
+        if not events:
+            return _NONE
         dead: list[Owner] = []
-        while events := self._epoll.poll(0, _BATCH):
+        while events:
             dead += [Owner(pidfd) for pidfd, _ in events]
+            events = self._poll(0, _BATCH)
         return dead
 
     def close(self) -> None:

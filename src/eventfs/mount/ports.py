@@ -32,6 +32,10 @@ _READABLE: Final = select.POLLIN | select.POLLRDNORM
 _WRITABLE: Final = select.POLLOUT | select.POLLWRNORM
 
 
+#: What was taken, where that is nothing or nothing that anybody knows.
+_NONE: Final[list[ports.Taken]] = []
+
+
 class PortHandle:
     """An open port.
 
@@ -77,15 +81,15 @@ class Ports:
         self,
         tree: Tree,
         connection: Connection,
-        deaths_first: Callable[[Queue], None],
+        deaths_first: Callable[[Queue, Tid], None],
         on_traffic: Callable[[Queue, list[ports.Taken]], None],
         *,
         tells_kills: bool,
     ) -> None:
         """Open none yet.
 
-        *deaths_first* lets a queue vanish whose owner is dead: unlike an open message, an open port
-        goes with its queue.
+        *deaths_first* lets a queue vanish whose owner is dead, before a thread's request: unlike an
+        open message, an open port goes with its queue.
         *on_traffic* is told of each queue whose messages have changed, and of those that were taken
         and that the kernel may know.
         With *tells_kills* the beginning of a line goes with its writer who is killed.
@@ -116,13 +120,15 @@ class Ports:
         how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
         if not (self._tells_kills and port.name == LINES):
             how |= wire.FOPEN_NOFLUSH
-        return wire.OPEN_OUT.pack(self._last, how, 0)
+        return wire.OPEN_OUT.pack(self._last, how)
 
-    def read(self, fh: Handle, offset: int, size: int, read_flags: int, flags: int) -> bytes:
+    def read(  # noqa: PLR0913  # as wire.READ_IN has them
+        self, fh: Handle, offset: int, size: int, read_flags: int, flags: int, tid: Tid
+    ) -> bytes:
         """Take the oldest message, or as many lines as fit."""
         handle = self._handles[fh]
         queue, user = handle.queue, handle.user
-        self._deaths_first(queue)
+        self._deaths_first(queue, tid)
         if not read_flags & wire.READ_LOCKOWNER:
             raise Failed(errno.EIO)
         if handle.lines:
@@ -139,7 +145,7 @@ class Ports:
                     raise Failed(errno.EAGAIN)
                 return b""
             content = taken.content
-            known = [taken] if taken.message is not None else []
+            known = _NONE if taken.message is None else [taken]
         if known or queue.shown:
             self._on_traffic(queue, known)
         return content
@@ -148,7 +154,7 @@ class Ports:
         """Append a message, or a message for each line."""
         handle = self._handles[fh]
         queue = handle.queue
-        self._deaths_first(queue)
+        self._deaths_first(queue, tid)
         if handle.lines:
             handle.writer = tid
             written = self._write_lines(handle, data)
@@ -159,12 +165,12 @@ class Ports:
             ports.put(self._tree, queue, data, handle.user, clock_ns())
             written = len(data)
         if queue.shown:
-            self._on_traffic(queue, [])
-        return wire.WRITE_OUT.pack(written, 0)
+            self._on_traffic(queue, _NONE)
+        return wire.WRITE_OUT.pack(written)
 
     def poll(self, fh: Handle, request: Request) -> bytes:
         """Tell what is ready, and have those who wait woken by what changes that."""
-        _, kernels, flags, _ = wire.POLL_IN.unpack_from(request.body)
+        _, kernels, flags = wire.POLL_IN.unpack_from(request.body)
         handle = self._handles[fh]
         queue = handle.queue
         ready = 0
@@ -180,7 +186,7 @@ class Ports:
             queue.waiters.add(handle)
             if handle.writes and not has_room:
                 self.short.add(handle)
-        return wire.POLL_OUT.pack(ready, 0)
+        return wire.POLL_OUT.pack(ready)
 
     def look_for_room(self) -> None:
         """Wake those who wait for room, where there is some by now."""

@@ -22,7 +22,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
-from os import sched_yield, write, writev
+from os import sched_yield, writev
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Final, Protocol
@@ -74,6 +74,7 @@ _GONE: Final = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
 _HEADER_BYTES: Final = wire.OUT_HEADER.size
 _pack_header: Final = wire.OUT_HEADER.pack
 _unpack_header: Final = wire.IN_HEADER.unpack_from
+_write: Final = os.write
 
 
 class Server(Protocol):
@@ -218,13 +219,8 @@ class Reader:
         The hot path. What is looked up here once isn't looked up for each request.
         """
         fuse_fd, request, buffer = self._fuse_fd, self._request, self._request.buffer
-        read_into, pack_header, unpack_header, send = (
-            self._file.readinto,
-            _pack_header,
-            _unpack_header,
-            write,
-        )
-        server, owners = self._server, self._owners
+        read_into, look_for_deaths = self._file.readinto, self._owners.deaths
+        server = self._server
         handlers, requests = server.handlers, server.requests
         dead, short, changes = server.dead, server.short, server.changes
         looks = self._looks
@@ -236,13 +232,13 @@ class Reader:
                 if error.errno in _AGAIN:
                     continue
                 raise
-            header: wire.Header = unpack_header(buffer)
-            request.length, opcode, unique, ino, uid, gid, tid, _ = header
+            header: wire.Header = _unpack_header(buffer)
+            request.length, opcode, unique, ino, uid, gid, tid = header
             request.ino, request.uid = Ino(ino), Uid(uid)
             request.gid, request.tid = Gid(gid), Tid(tid)
             requests[opcode] += 1
             try:
-                if looks[opcode] and (deaths := owners.deaths()):
+                if looks[opcode] and (deaths := look_for_deaths()):
                     server.owners_died(deaths)
                 if dead:
                     server.settle(request, opcode)
@@ -258,7 +254,7 @@ class Reader:
             length = _HEADER_BYTES + len(answer)
             try:
                 if length <= _JOINED_BYTES:
-                    send(fuse_fd, pack_header(length, 0, unique) + answer)
+                    _write(fuse_fd, _pack_header(length, 0, unique) + answer)
                 else:
                     writev(fuse_fd, (_pack_header(length, 0, unique), answer))
             except OSError as error:
@@ -289,5 +285,5 @@ class Reader:
             log.error("%s failed: answered EIO", wire.kind(opcode), exc_info=error)
             number = errno.EIO
         with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
-            write(self._fuse_fd, _pack_header(_HEADER_BYTES, -number, unique))
+            _write(self._fuse_fd, _pack_header(_HEADER_BYTES, -number, unique))
         return None

@@ -1,8 +1,9 @@
 """The kernel's requests and our answers as bytes: FUSE's protocol, version 7.31 (linux/fuse.h).
 
-No more of it than eventfs needs. A request is a header, which `Request` shows, and a body, which
-the handlers in `eventfs.mount.operations` unpack with the structures below; an answer is a header
-and a body, which they pack. All numbers are in the machine's order, without padding of their own.
+No more of it than eventfs needs: what is of no use here is padding (`x`). A request is a header,
+which `Request` shows, and a body, which the handlers in `eventfs.mount.operations` unpack with the
+structures below; an answer is a header and a body, which they pack. All numbers are in the
+machine's order.
 """
 
 import struct
@@ -86,25 +87,23 @@ def kind(opcode: int) -> str:
 
 
 #: The header of a request: length, opcode, number, inode, user, group, thread.
-IN_HEADER: Final = struct.Struct("=IIQQIIII")
-Header = tuple[int, int, int, int, int, int, int, int]
+IN_HEADER: Final = struct.Struct("=IIQQIII4x")
+Header = tuple[int, int, int, int, int, int, int]
 
 #: The header of an answer: length, error (0, or an errno below 0), the request's number. The
 #: notices' is the same, with a code in the place of the error and 0 in that of the number.
 OUT_HEADER: Final = struct.Struct("=IiQ")
 
-_ATTR: Final = "QQQqqqIIIIIIIIII"
+#: Attributes: ino, size, blocks, seconds of atime, mtime, ctime, nanoseconds of them, mode, nlink,
+#: uid, gid, blksize.
+_ATTR: Final = "QQQqqqIIIIIII4xI4x"
 
-#: ino, size, blocks, seconds of atime, mtime, ctime, nanoseconds of them, mode, nlink, uid, gid,
-#: rdev, blksize, flags.
-ATTR: Final = struct.Struct(f"={_ATTR}")
+#: What an answer about a name begins with: inode, seconds for which the name and the attributes may
+#: be remembered. Attributes follow.
+ENTRY_OUT: Final = struct.Struct(f"=Q8xQQ8x{_ATTR}")
 
-#: What an answer about a name begins with: inode, its generation, seconds for which the name and
-#: the attributes may be remembered, nanoseconds of both. Attributes follow.
-ENTRY_OUT: Final = struct.Struct(f"=QQQQII{_ATTR}")
-
-#: Seconds and nanoseconds for which attributes may be remembered, padding. Attributes follow.
-ATTR_OUT: Final = struct.Struct(f"=QII{_ATTR}")
+#: Seconds for which attributes may be remembered. Attributes follow.
+ATTR_OUT: Final = struct.Struct(f"=Q8x{_ATTR}")
 
 INIT_IN: Final = struct.Struct("=IIII")
 #: major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
@@ -113,28 +112,28 @@ INIT_OUT: Final = struct.Struct("=IIIIHHIIHHI28x")
 FORGET_IN: Final = struct.Struct("=Q")
 BATCH_FORGET_IN: Final = struct.Struct("=II")
 FORGET_ONE: Final = struct.Struct("=QQ")
-MKNOD_IN: Final = struct.Struct("=IIII")  # mode, device, umask
+MKNOD_IN: Final = struct.Struct("=I4xI4x")  # mode, umask
 MKDIR_IN: Final = struct.Struct("=II")  # mode, umask
 LINK_IN: Final = struct.Struct("=Q")
 RENAME_IN: Final = struct.Struct("=Q")  # the new directory; two names follow
-RENAME2_IN: Final = struct.Struct("=QII")  # the same, and flags
-OPEN_IN: Final = struct.Struct("=II")  # flags
-OPEN_OUT: Final = struct.Struct("=QII")  # handle, flags
-CREATE_IN: Final = struct.Struct("=IIII")  # flags, mode, umask
-READ_IN: Final = struct.Struct("=QQIIQII")  # handle, offset, size, how, lock owner, O_* flags
-WRITE_IN: Final = READ_IN
-ReadFields = tuple[int, int, int, int, int, int, int]
-WRITE_OUT: Final = struct.Struct("=II")  # size
-POLL_IN: Final = struct.Struct("=QQII")  # handle, the kernel's number for it, flags, events
-POLL_OUT: Final = struct.Struct("=II")  # events
+RENAME2_IN: Final = struct.Struct("=QI4x")  # the same, and flags
+OPEN_IN: Final = struct.Struct("=I4x")  # flags
+OPEN_OUT: Final = struct.Struct("=QI4x")  # handle, flags
+CREATE_IN: Final = struct.Struct("=III4x")  # flags, mode, umask
+READ_IN: Final = struct.Struct("=QQII8xI4x")  # handle, offset, size, how, O_* flags
+ReadIn = tuple[int, int, int, int, int]
+WRITE_IN: Final = struct.Struct("=QQ24x")  # handle, offset
+WriteIn = tuple[int, int]
+WRITE_OUT: Final = struct.Struct("=I4x")  # size
+POLL_IN: Final = struct.Struct("=QQI4x")  # handle, the kernel's number for it, flags
+POLL_OUT: Final = struct.Struct("=I4x")  # events
 RELEASE_IN: Final = struct.Struct("=Q")  # handle
 FLUSH_IN: Final = RELEASE_IN
-#: Which are given, padding, handle, size, lock owner, seconds of atime, mtime, ctime, nanoseconds
-#: of them, mode, unused, user, group, unused.
-SETATTR_IN: Final = struct.Struct("=IIQQQqqqIIIIIIII")
+#: Which are given, size, seconds of atime and mtime, nanoseconds of them, mode, user, group.
+SETATTR_IN: Final = struct.Struct("=I12xQ8xqq8xII4xI4xII4x")
 SETXATTR_IN: Final = struct.Struct("=II")  # size, flags
-GETXATTR_IN: Final = struct.Struct("=II")  # size
-GETXATTR_OUT: Final = struct.Struct("=II")  # size
+GETXATTR_IN: Final = struct.Struct("=I4x")  # size
+GETXATTR_OUT: Final = struct.Struct("=I4x")  # size
 #: blocks, bfree, bavail, files, ffree, bsize, namelen, frsize.
 STATFS_OUT: Final = struct.Struct("=QQQQQIII28x")
 DIRENT: Final = struct.Struct("=QQII")  # inode, place, length of the name, type
@@ -178,9 +177,9 @@ NOTIFY_STORE: Final = 4
 NOTIFY_DELETE: Final = 6
 POLL_WAKEUP_OUT: Final = struct.Struct("=Q")  # the kernel's number for a handle
 INVAL_INODE_OUT: Final = struct.Struct("=Qqq")  # inode, offset, length
-INVAL_ENTRY_OUT: Final = struct.Struct("=QII")  # directory, length of the name
-DELETE_OUT: Final = struct.Struct("=QQII")  # directory, inode, length of the name
-STORE_OUT: Final = struct.Struct("=QQII")  # inode, offset, size
+INVAL_ENTRY_OUT: Final = struct.Struct("=QI4x")  # directory, length of the name
+DELETE_OUT: Final = struct.Struct("=QQI4x")  # directory, inode, length of the name
+STORE_OUT: Final = struct.Struct("=QQI4x")  # inode, offset, size
 
 # What INIT agrees upon.
 _ASYNC_READ: Final = 1 << 0
@@ -259,8 +258,9 @@ class Request:
 
     def rest(self, offset: int) -> bytes | bytearray:
         """Return what follows the first *offset* bytes of the body."""
-        rest = self.body[offset : self.length - BODY]
-        return rest.tobytes() if len(rest) < LARGE_BYTES else bytearray(rest)
+        end = self.length - BODY
+        rest = self.body[offset:end]
+        return rest.tobytes() if end - offset < LARGE_BYTES else bytearray(rest)
 
     def name(self, offset: int = 0) -> Name:
         """Return the name that follows the first *offset* bytes of the body, to its end."""
