@@ -24,7 +24,6 @@ What the kernel may remember, and why it never shows anything untrue:
   to read it, and so opening it is what moves its atime.
 """
 
-import contextlib
 import errno
 import logging
 import os
@@ -141,9 +140,7 @@ class Operations:
         # A directory's handle: what it lists, and for whom.
         self._listings: dict[Handle, tuple[Root | Queue, Uid]] = {}
         self._last_listing = Handle(0)
-        self.ports = Ports(
-            tree, connection, self._deaths_first, self._ports_used, tells_kills=commits_at_close
-        )
+        self.ports = Ports(tree, connection, self._ports_used, tells_kills=commits_at_close)
         #: Those who wait for room in a queue.
         self.short = self.ports.short
         # Messages whose content the kernel was given, as long as it knows them.
@@ -401,7 +398,9 @@ class Operations:
         fields: wire.ReadIn = wire.READ_IN.unpack_from(request.body)
         fh, offset, length, read_flags, flags = fields
         if fh >= FIRST_HANDLE:
-            return self.ports.read(Handle(fh), offset, length, read_flags, flags, request.tid)
+            handle = self.ports.handles[Handle(fh)]
+            self._deaths_first(handle.queue, request.tid)
+            return self.ports.read(handle, offset, length, read_flags, flags)
         message = self._messages[request.ino]
         now_ns = message.atime_ns if self._noatime else clock_ns()
         return message.read(offset, length, now_ns)
@@ -411,9 +410,11 @@ class Operations:
         fh, offset = fields
         data = request.rest(wire.WRITE_IN.size)
         if fh >= FIRST_HANDLE:
+            handle = self.ports.handles[Handle(fh)]
+            self._deaths_first(handle.queue, request.tid)
             # Only a message's content is kept in what can grow.
             data = data if isinstance(data, bytes) else bytes(data)
-            return self.ports.write(Handle(fh), offset, data, request.tid)
+            return self.ports.write(handle, offset, data, request.tid)
         if len(data) >= wire.LARGE_BYTES:
             memory.keep_freed()
         written = self._tree.write(self._messages[request.ino], offset, data, clock_ns())
@@ -652,8 +653,10 @@ class Operations:
             return
         self._stored.add(ino)
         now_ns = message.atime_ns if self._noatime else clock_ns()
-        with contextlib.suppress(OSError):  # then it asks
+        try:  # contextlib.suppress would take as long as all else here
             self._connection.store(ino, message.read(0, size, now_ns))
+        except OSError:
+            return  # then it asks
 
     def _unfinished_in(self, ino: Ino, name: Name, request: Request) -> Unfinished | None:
         """Return the unfinished message called *name*, if the caller is making it."""

@@ -81,15 +81,12 @@ class Ports:
         self,
         tree: Tree,
         connection: Connection,
-        deaths_first: Callable[[Queue, Tid], None],
         on_traffic: Callable[[Queue, list[ports.Taken]], None],
         *,
         tells_kills: bool,
     ) -> None:
         """Open none yet.
 
-        *deaths_first* lets a queue vanish whose owner is dead, before a thread's request: unlike an
-        open message, an open port goes with its queue.
         *on_traffic* is told of each queue whose messages have changed, and of those that were taken
         and that the kernel may know.
         With *tells_kills* the beginning of a line goes with its writer who is killed.
@@ -98,10 +95,10 @@ class Ports:
         self.short: set[PortHandle] = set()
         self._tree = tree
         self._connection = connection
-        self._deaths_first = deaths_first
         self._on_traffic = on_traffic
         self._tells_kills = tells_kills
-        self._handles: dict[Handle, PortHandle] = {}
+        #: Unlike an open message, an open port goes with its queue.
+        self.handles: dict[Handle, PortHandle] = {}
         self._last = FIRST_HANDLE - 1
 
     def open(self, port: Port, flags: int, request: Request) -> bytes:
@@ -115,20 +112,18 @@ class Ports:
             overrides = self._tree.threads.owns_all(tid, queue.uid, queue.gid)
         user = ports.User(uid, gid, umask, self._tree.ledger.payer(uid, gid), overrides=overrides)
         self._last += 1
-        self._handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
+        self.handles[Handle(self._last)] = PortHandle(port, user, flags, self._connection)
         port.holds += 1
         how = wire.FOPEN_DIRECT_IO | wire.FOPEN_NONSEEKABLE | wire.FOPEN_STREAM
         if not (self._tells_kills and port.name == LINES):
             how |= wire.FOPEN_NOFLUSH
         return wire.OPEN_OUT.pack(self._last, how)
 
-    def read(  # noqa: PLR0913  # as wire.READ_IN has them
-        self, fh: Handle, offset: int, size: int, read_flags: int, flags: int, tid: Tid
+    def read(
+        self, handle: PortHandle, offset: int, size: int, read_flags: int, flags: int
     ) -> bytes:
         """Take the oldest message, or as many lines as fit."""
-        handle = self._handles[fh]
         queue, user = handle.queue, handle.user
-        self._deaths_first(queue, tid)
         if not read_flags & wire.READ_LOCKOWNER:
             raise Failed(errno.EIO)
         if handle.lines:
@@ -150,11 +145,9 @@ class Ports:
             self._on_traffic(queue, known)
         return content
 
-    def write(self, fh: Handle, offset: int, data: bytes, tid: Tid) -> bytes:
+    def write(self, handle: PortHandle, offset: int, data: bytes, tid: Tid) -> bytes:
         """Append a message, or a message for each line."""
-        handle = self._handles[fh]
         queue = handle.queue
-        self._deaths_first(queue, tid)
         if handle.lines:
             handle.writer = tid
             written = self._write_lines(handle, data)
@@ -171,7 +164,7 @@ class Ports:
     def poll(self, fh: Handle, request: Request) -> bytes:
         """Tell what is ready, and have those who wait woken by what changes that."""
         _, kernels, flags = wire.POLL_IN.unpack_from(request.body)
-        handle = self._handles[fh]
+        handle = self.handles[fh]
         queue = handle.queue
         ready = 0
         if not queue.links:
@@ -197,7 +190,7 @@ class Ports:
 
     def flush(self, fh: Handle, tid: Tid) -> None:
         """Forget the beginning of a line if its writer closes the port since it is killed."""
-        handle = self._handles[fh]
+        handle = self.handles[fh]
         if (
             handle.rest
             and closing.is_killed(tid)
@@ -207,7 +200,7 @@ class Ports:
 
     def release(self, fh: Handle) -> None:
         """Close a port; the rest of a line is a message now, if there is room for it."""
-        handle = self._handles.pop(fh)
+        handle = self.handles.pop(fh)
         queue, rest = handle.queue, handle.rest
         queue.waiters.discard(handle)
         self.short.discard(handle)

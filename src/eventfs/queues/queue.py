@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 from stat import S_IFLNK, S_IFREG, S_ISVTX
-from typing import TYPE_CHECKING, Final, NamedTuple, NewType, Protocol
+from typing import TYPE_CHECKING, Final, NewType, Protocol
 
 from eventfs.queues import acl
 from eventfs.queues.directory import Dentry, Directory, Sequence
@@ -75,11 +75,15 @@ class Loan(Returned):
             self.source, self.home = before.source, before.home
 
 
-class Sighting(NamedTuple):
+class Sighting:
     """A message that a thread has opened through `head` or `tail`, and when (since boot)."""
 
-    dentry: Dentry
-    time_ns: int
+    __slots__ = ("dentry", "time_ns")
+
+    def __init__(self, dentry: Dentry, time_ns: int) -> None:
+        """Note it."""
+        self.dentry = dentry
+        self.time_ns = time_ns
 
 
 class Sightings:
