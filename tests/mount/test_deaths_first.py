@@ -1,4 +1,4 @@
-"""A request never overtakes a death, even if it takes the place of one that was taken back."""
+"""A request never overtakes a death, whatever it asks and whenever it is read."""
 
 import os
 import signal
@@ -21,6 +21,15 @@ def stop_after(self):
         os.kill(os.getpid(), signal.SIGSTOP)
     return events
 Reader.wait = stop_after
+"""
+
+#: Makes a queue, and uses most of what its user may have.
+FILLER = """
+import os, pathlib, sys
+os.mkdir(sys.argv[1])
+pathlib.Path(sys.argv[1], "message").write_bytes(bytes(900_000))
+print("full", flush=True)
+sys.stdin.read()
 """
 
 #: Makes a queue, and on a word makes a request that it won't see answered.
@@ -64,4 +73,33 @@ def test_a_request_that_takes_the_place_of_a_dead_owners_does_not_find_its_queue
     finally:
         os.kill(mount.pid, signal.SIGCONT)
     _, status = os.waitpid(witness, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_what_the_dead_had_is_no_reason_to_refuse_a_write_to_an_open_message(
+    mounter: Callable[..., Mount],
+    start: Callable[..., Child],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = tmp_path / "stop"
+    monkeypatch.setenv("STOP", str(stop))
+    (tmp_path / "conf").write_text("[eventfs-config]\ndefault_max_bytes = 1M\n")
+    mount = mounter("-c", str(tmp_path / "conf"), program=STOP_BEFORE_READING)
+    (mount.path / "mine").mkdir()
+    with (mount.path / "mine/message").open("wb", buffering=0) as message:
+        owner = start(FILLER, mount.path / "queue")
+        stop.touch()
+        writer = os.fork()
+        if writer == 0:
+            try:
+                os._exit(message.write(bytes(500_000)) != 500_000)
+            except OSError as error:
+                os._exit(error.errno or 1)
+        wait_until(lambda: state(mount.pid) == "T", "the daemon's stop before it reads")
+        try:
+            owner.end()
+        finally:
+            os.kill(mount.pid, signal.SIGCONT)
+        _, status = os.waitpid(writer, 0)
     assert os.waitstatus_to_exitcode(status) == 0

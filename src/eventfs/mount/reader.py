@@ -262,17 +262,24 @@ class Reader:
                     raise
         return True
 
+    def _bury_all(self) -> bool:
+        """Let the queues of all who are dead by now vanish; tell whether there were any."""
+        if deaths := self._owners.deaths():
+            self._server.owners_died(deaths)
+        elif not self._server.dead:
+            return False
+        self._server.bury_all()
+        return True
+
     def _refuse(self, opcode: int, unique: int, error: Exception) -> wire.Answer:
         """Answer with an errno, unless it is time to try again: then return the answer.
 
         A refusal has an errno. Anything unexpected is logged and answered EIO.
         """
-        server = self._server
-        if server.dead and isinstance(error, LimitReached | MountFull):
+        if isinstance(error, LimitReached | MountFull) and self._bury_all():
             # What the dead had counts no more.
-            server.bury_all()
             try:
-                return server.handlers[opcode](self._request)
+                return self._server.handlers[opcode](self._request)
             except Exception as still:  # noqa: BLE001  # as above
                 error = still.with_traceback(None)  # which would refer to this frame, and to itself
         if isinstance(error, Refused):
