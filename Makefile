@@ -11,7 +11,7 @@ commands := eventfs eventq
 # What stands between a fresh clone and running it; and, with _dev, testing and checking it.
 ready := .venv/ready
 ready_dev := .venv/ready-dev
-compiled := $(wildcard src/eventfs/queues/*.py src/eventfs/mount/*.py)
+compiled := $(wildcard src/eventfs/queues/*.py src/eventfs/mount/*.py src/eventfs/mount/*.c)
 
 # psutil's compiled part fits this Python, so that one is named.
 find_python := import os, sys; \

@@ -7,19 +7,26 @@ pip installs the same modules as they are, and they run interpreted.
 from pathlib import Path
 
 from mypyc.build import mypycify
-from setuptools import setup
+from setuptools import Extension, setup
 
 SOURCES = Path("src/eventfs")
 RUN_ONCE = {SOURCES / "mount" / name for name in ("lifeline.py", "mounting.py", "session.py")}
+CHOOSES = {SOURCES / "mount/device.py"}  # what is compiled, or what isn't
 
 compiled = mypycify(
     [
         "--ignore-missing-imports",  # psutil's types aren't needed
-        *map(str, sorted({*SOURCES.glob("queues/*.py"), *SOURCES.glob("mount/*.py")} - RUN_ONCE)),
+        *map(
+            str,
+            sorted(
+                {*SOURCES.glob("queues/*.py"), *SOURCES.glob("mount/*.py")} - RUN_ONCE - CHOOSES
+            ),
+        ),
     ],
     debug_level="0",  # else it names the folder that it was made in
     group_name="eventfs",
 )
+compiled.append(Extension("eventfs.mount._device", ["src/eventfs/mount/_device.c"]))
 for extension in compiled:
     extension.optional = True
 

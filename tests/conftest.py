@@ -19,9 +19,10 @@ _numbers = itertools.count()
 def pytest_sessionstart() -> None:
     """Make sure that what is tested is what stands in the sources."""
     for compiled in Path(eventfs.__file__).parent.rglob("*.so"):
-        source = compiled.with_name(f"{compiled.name.partition('.')[0]}.py")
-        if not source.exists() or source.stat().st_mtime > compiled.stat().st_mtime:
-            pytest.exit(f"{source} has changed since it was compiled: run make", returncode=1)
+        name = compiled.name.partition(".")[0]
+        sources = [*compiled.parent.glob(f"{name}.py"), *compiled.parent.glob(f"{name}.c")]
+        if not sources or sources[0].stat().st_mtime > compiled.stat().st_mtime:
+            pytest.exit(f"{name} has changed since it was compiled: run make", returncode=1)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 - `errnos`: which errno each refusal is
 - `owners`: which process made a queue, and when it dies; all that is specific to one system
 - `wire`: the kernel's requests and our answers as bytes
+- `device`: the system calls of each request, in C where there was a compiler
 - `connection`: the descriptor that they come through, and what the kernel is told unasked
 - `reader`: the loop that reads requests and has them answered
 - `notifier`: the thread that tells the kernel which names are gone

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import psutil
 
+from eventfs.mount import device
 from eventfs.mount.pids import field
 from eventfs.queues.queue import Owner
 
@@ -32,8 +33,10 @@ _CAP_FSETID = 4
 #: What a program has that nobody has told otherwise.
 _USUAL_UMASK = 0o022
 
-#: Deaths fetched by one system call, which makes room for them; more are fetched by the next.
-_BATCH: Final = 32
+#: Deaths fetched by one system call; more are fetched by the next.
+_BATCH: Final = 1024
+
+_readable: Final = device.readable
 
 #: Those who died, when nobody did.
 _NONE: Final[list[Owner]] = []
@@ -222,7 +225,7 @@ class PidfdOwners:
     def __init__(self) -> None:
         """Start without owners."""
         self._epoll = select.epoll()
-        self._poll = self._epoll.poll
+        self._fd = self._epoll.fileno()
         self._by_pid: dict[int, Owner] = {}
         self._pids: dict[Owner, int] = {}
 
@@ -259,17 +262,15 @@ class PidfdOwners:
 
     def lives(self, owner: Owner) -> bool:
         """See Owners."""
-        return not _is_readable(owner)
+        return not _readable(owner)
 
     def deaths(self) -> list[Owner]:
         """See Owners."""
-        events = self._poll(0, _BATCH)
-        if not events:
+        if not _readable(self._fd):
             return _NONE
         dead: list[Owner] = []
-        while events:
+        while events := self._epoll.poll(0, _BATCH):
             dead += [Owner(pidfd) for pidfd, _ in events]
-            events = self._poll(0, _BATCH)
         return dead
 
     def close(self) -> None:
@@ -280,7 +281,7 @@ class PidfdOwners:
 
     def _watch_process(self, pid: int) -> Owner:
         known = self._by_pid.get(pid)
-        if known is not None and not _is_readable(known):
+        if known is not None and not _readable(known):
             return known
         pidfd = os.pidfd_open(pid)
         try:
@@ -292,12 +293,6 @@ class PidfdOwners:
         owner = self._by_pid[pid] = Owner(pidfd)
         self._pids[owner] = pid
         return owner
-
-
-def _is_readable(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _reason(error: OSError) -> Exception:

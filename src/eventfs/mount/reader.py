@@ -17,17 +17,16 @@ sent; deaths are looked for after the request was read and before it is answered
 
 import contextlib
 import errno
-import io
 import logging
 import os
 import select
 from collections.abc import Callable
-from os import sched_yield, writev
+from os import sched_yield
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Final, Protocol
 
-from eventfs.mount import wire
+from eventfs.mount import device, wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.errnos import ERRNOS, Failed
 from eventfs.mount.owners import Owners
@@ -62,19 +61,14 @@ _DEATHLESS: Final = frozenset(
     )
 )
 
-#: Larger answers are not copied together.
-_JOINED_BYTES: Final = 65_536
-
 #: What reading the descriptor may fail with, to be tried again (libfuse's list).
 _AGAIN: Final = (errno.EINTR, errno.ENOENT)
 
 #: What says that there is no mount any more: somebody has unmounted it, or aborted its connection.
 _GONE: Final = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
 
-_HEADER_BYTES: Final = wire.OUT_HEADER.size
-_pack_header: Final = wire.OUT_HEADER.pack
-_unpack_header: Final = wire.IN_HEADER.unpack_from
-_write: Final = os.write
+_receive: Final = device.receive
+_send: Final = device.answer
 
 
 class Server(Protocol):
@@ -132,7 +126,6 @@ class Reader:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         #: Whether the mount is gone, or `end` was called.
         self.ended = False
-        self._file = io.FileIO(self._fuse_fd, "r+", closefd=False)
         self._epoll = select.epoll()
         for fd in (self._fuse_fd, owners.fileno(), self._wake_fd):
             self._epoll.register(fd, select.EPOLLIN)
@@ -213,26 +206,26 @@ class Reader:
     def _end(self) -> None:
         self.ended = True
 
-    def _answer(self, count: int) -> bool:  # noqa: C901, PLR0912  # a call costs as much
+    def _answer(self, count: int) -> bool:  # noqa: C901  # a call costs as much
         """Answer up to *count* requests; False when there are no more.
 
         The hot path. What is looked up here once isn't looked up for each request.
         """
         fuse_fd, request, buffer = self._fuse_fd, self._request, self._request.buffer
-        read_into, look_for_deaths = self._file.readinto, self._owners.deaths
+        look_for_deaths = self._owners.deaths
         server = self._server
         handlers, requests = server.handlers, server.requests
         dead, short, changes = server.dead, server.short, server.changes
         looks = self._looks
         for _ in range(count):
             try:
-                if read_into(buffer) is None:
-                    return False
+                header = _receive(fuse_fd, buffer)
             except OSError as error:
                 if error.errno in _AGAIN:
                     continue
                 raise
-            header: wire.Header = _unpack_header(buffer)
+            if header is None:
+                return False
             request.length, opcode, unique, ino, uid, gid, tid = header
             request.ino, request.uid = Ino(ino), Uid(uid)
             request.gid, request.tid = Gid(gid), Tid(tid)
@@ -251,15 +244,7 @@ class Reader:
                 answer = self._refuse(opcode, unique, error)
             if answer is None:
                 continue
-            length = _HEADER_BYTES + len(answer)
-            try:
-                if length <= _JOINED_BYTES:
-                    _write(fuse_fd, _pack_header(length, 0, unique) + answer)
-                else:
-                    writev(fuse_fd, (_pack_header(length, 0, unique), answer))
-            except OSError as error:
-                if error.errno != errno.ENOENT:  # else nobody waits for it any more
-                    raise
+            _send(fuse_fd, unique, answer)
         return True
 
     def _bury_all(self) -> bool:
@@ -292,5 +277,5 @@ class Reader:
             log.error("%s failed: answered EIO", wire.kind(opcode), exc_info=error)
             number = errno.EIO
         with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
-            _write(self._fuse_fd, _pack_header(_HEADER_BYTES, -number, unique))
+            os.write(self._fuse_fd, wire.OUT_HEADER.pack(wire.OUT_HEADER.size, -number, unique))
         return None
