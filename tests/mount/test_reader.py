@@ -1,12 +1,14 @@
 """The daemon polls for a while before it sleeps, and then sleeps until there is something to do."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mounts import Mount, wait_until
+from tests.mounts import DEADLINE_S, Mount, wait_until
 
 #: The numbers of epoll_wait(2) on x86-64, and of epoll_pwait(2) there and on other machines.
 EPOLL_WAITS = (232, 281, 22)
@@ -65,3 +67,35 @@ def test_who_asks_all_the_time_does_not_keep_it_from_what_is_due(
     (queue / "message").touch()
     wait_until(lambda: not (queue / "message").exists(), "the message to expire")
     assert os.getxattr(queue, "user.eventfs_expired") == b"1"
+
+
+#: A reader that never finds that there is no request: an eventfd can be read that often. Another
+#: thread ends it as soon as that comes to run.
+BUSY = """
+import os, threading
+from eventfs.mount import wire
+from eventfs.mount.connection import Connection
+from eventfs.mount.owners import best_owners
+from eventfs.mount.reader import Reader
+from eventfs.queues.timers import Timers
+
+class Server:
+    handlers = [lambda request: None] * wire.OPCODES
+    requests = [0] * wire.OPCODES
+    dead, short, changes, timers = {}, set(), [], Timers(lambda: 0)
+
+kernel = os.eventfd(1, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
+os.eventfd_write(kernel, 2**63)
+reader = Reader(Connection(kernel), best_owners(), Server())
+threading.Thread(target=reader.end).start()
+reader.run()
+assert os.eventfd_read(kernel) == 1, "it was idle"
+print("ended")
+"""
+
+
+def test_who_asks_all_the_time_does_not_keep_the_other_threads_from_their_work() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY], capture_output=True, timeout=DEADLINE_S, check=True
+    )
+    assert done.stdout == b"ended\n"

@@ -141,8 +141,13 @@ class Reader:
     def run(self) -> None:
         """Answer requests until the end."""
         while not self.ended:
-            events = [] if self.answer(BETWEEN_LOOKS) else self.wait()
-            if events != self._only_a_request or self._timers.next_ns <= monotonic_ns():
+            # `events` also lets the other threads run, which no answer does; see `device`.
+            events = self.events() if self.answer(BETWEEN_LOOKS) else self.wait()
+            if (
+                events != self._only_a_request
+                or self._server.dead
+                or self._timers.next_ns <= monotonic_ns()
+            ):
                 self.look(events)
 
     def answer(self, count: int) -> bool:
