@@ -72,22 +72,28 @@ def test_who_asks_all_the_time_does_not_keep_it_from_what_is_due(
 #: A reader that never finds that there is no request: an eventfd can be read that often. Another
 #: thread ends it as soon as that comes to run.
 BUSY = """
-import os, threading
+import os, queue, threading
 from eventfs.mount import wire
 from eventfs.mount.connection import Connection
 from eventfs.mount.owners import best_owners
 from eventfs.mount.reader import Reader
 from eventfs.queues.timers import Timers
 
+asked = queue.SimpleQueue()
+
+def end():
+    asked.get()
+    reader.end()
+
 class Server:
-    handlers = [lambda request: None] * wire.OPCODES
+    handlers = [asked.put] * wire.OPCODES  # what is interpreted would let others run
     requests = [0] * wire.OPCODES
     dead, short, changes, timers = {}, set(), [], Timers(lambda: 0)
 
 kernel = os.eventfd(1, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
 os.eventfd_write(kernel, 2**63)
 reader = Reader(Connection(kernel), best_owners(), Server())
-threading.Thread(target=reader.end).start()
+threading.Thread(target=end).start()
 reader.run()
 assert os.eventfd_read(kernel) == 1, "it was idle"
 print("ended")
