@@ -26,7 +26,13 @@ compiled = mypycify(
     debug_level="0",  # else it names the folder that it was made in
     group_name="eventfs",
 )
-compiled.append(Extension("eventfs.mount._device", ["src/eventfs/mount/_device.c"]))
+compiled.append(
+    Extension(
+        "eventfs.mount._device",
+        ["src/eventfs/mount/_device.c"],
+        extra_compile_args=["-O3", "-g0"],  # as mypyc does, and for the same reason
+    )
+)
 for extension in compiled:
     extension.optional = True
 

@@ -3,7 +3,6 @@
 In C (`_device.c`) they take half the time; here is the same for where that wasn't compiled.
 """
 
-import contextlib
 import os
 import select
 
@@ -12,6 +11,11 @@ from eventfs.mount import wire
 try:
     from eventfs.mount._device import answer, readable, receive
 except ImportError:
+    #: Larger answers aren't copied behind their headers.
+    _SMALL_BYTES = 65_536
+
+    #: Made once: that takes longer than to ask.
+    _polls: dict[int, select.poll] = {}
 
     def receive(fd: int, buffer: bytearray, /) -> wire.Header | None:
         """Read a request and return its header; None where there is none (OSError)."""
@@ -25,13 +29,20 @@ except ImportError:
     def answer(fd: int, number: int, body: bytes | memoryview, /) -> None:
         """Answer the request with this number, if somebody still waits for that (OSError)."""
         header = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(body), 0, number)
-        with contextlib.suppress(FileNotFoundError):
-            os.writev(fd, (header, body))
+        try:  # contextlib.suppress would take as long as the call
+            if len(body) <= _SMALL_BYTES:
+                os.write(fd, header + body)
+            else:
+                os.writev(fd, (header, body))
+        except FileNotFoundError:
+            return
 
     def readable(fd: int, /) -> bool:
         """Tell whether a descriptor polls as readable."""
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
+        poll = _polls.get(fd)
+        if poll is None:
+            poll = _polls[fd] = select.poll()
+            poll.register(fd, select.POLLIN)
         return bool(poll.poll(0))
 
 
