@@ -10,30 +10,28 @@ from mypyc.build import mypycify
 from setuptools import Extension, setup
 
 SOURCES = Path("src/eventfs")
-RUN_ONCE = {SOURCES / "mount" / name for name in ("lifeline.py", "mounting.py", "session.py")}
-CHOOSES = {SOURCES / "mount/device.py"}  # what is compiled, or what isn't
+#: What runs once, and `device`, which chooses between what is compiled and what isn't.
+INTERPRETED = {
+    SOURCES / "mount" / name for name in ("device.py", "lifeline.py", "mounting.py", "session.py")
+}
+COMPILED = {*SOURCES.glob("queues/*.py"), *SOURCES.glob("mount/*.py")} - INTERPRETED
 
-compiled = mypycify(
+extensions = mypycify(
     [
         "--ignore-missing-imports",  # psutil's types aren't needed
-        *map(
-            str,
-            sorted(
-                {*SOURCES.glob("queues/*.py"), *SOURCES.glob("mount/*.py")} - RUN_ONCE - CHOOSES
-            ),
-        ),
+        *sorted(map(str, COMPILED)),
     ],
     debug_level="0",  # else it names the folder that it was made in
     group_name="eventfs",
 )
-compiled.append(
+extensions.append(
     Extension(
         "eventfs.mount._device",
         ["src/eventfs/mount/_device.c"],
         extra_compile_args=["-O3", "-g0"],  # as mypyc does, and for the same reason
     )
 )
-for extension in compiled:
+for extension in extensions:
     extension.optional = True
 
-setup(ext_modules=compiled)
+setup(ext_modules=extensions)

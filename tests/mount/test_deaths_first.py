@@ -42,6 +42,13 @@ os.stat(sys.argv[1] + "/message")
 """
 
 
+@pytest.fixture
+def stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return what is to be made for the next daemon to stop."""
+    monkeypatch.setenv("STOP", str(tmp_path / "stop"))
+    return tmp_path / "stop"
+
+
 def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
@@ -49,11 +56,8 @@ def state(pid: int) -> str:
 def test_a_request_that_takes_the_place_of_a_dead_owners_does_not_find_its_queue(
     mounter: Callable[..., Mount],
     start: Callable[..., Child],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stop: Path,
 ) -> None:
-    stop = tmp_path / "stop"
-    monkeypatch.setenv("STOP", str(stop))
     mount = mounter(program=STOP_BEFORE_READING)
     queue = mount.path / "queue"
     owner = start(OWNER, queue)
@@ -79,11 +83,9 @@ def test_a_request_that_takes_the_place_of_a_dead_owners_does_not_find_its_queue
 def test_what_the_dead_had_is_no_reason_to_refuse_a_write_to_an_open_message(
     mounter: Callable[..., Mount],
     start: Callable[..., Child],
+    stop: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stop = tmp_path / "stop"
-    monkeypatch.setenv("STOP", str(stop))
     (tmp_path / "conf").write_text("[eventfs-config]\ndefault_max_bytes = 1M\n")
     mount = mounter("-c", str(tmp_path / "conf"), program=STOP_BEFORE_READING)
     (mount.path / "mine").mkdir()

@@ -1,6 +1,7 @@
 """The system calls of each request, in C and in Python."""
 
 import ctypes
+import errno
 import importlib.util
 import os
 import socket
@@ -78,7 +79,7 @@ def test_what_cannot_be_received_or_sent_is_an_error(calls: ModuleType, ends: En
     with pytest.raises(OSError, match="Bad file descriptor"):
         calls.receive(fd, bytearray(4096))
     with pytest.raises(OSError, match="Bad file descriptor"):
-        calls.answer(fd, 7, b"")
+        calls.answer(fd, 7, 0, b"")
 
 
 def test_that_nobody_waits_for_an_answer_any_more_is_no_error(
@@ -89,7 +90,7 @@ def test_that_nobody_waits_for_an_answer_any_more_is_no_error(
     try:
         with pytest.raises(FileNotFoundError):
             os.write(fd, wire.OUT_HEADER.pack(16, 0, 2**62))
-        calls.answer(fd, 2**62, b"")
+        calls.answer(fd, 2**62, 0, b"")
     finally:
         os.close(fd)
 
@@ -100,9 +101,14 @@ def test_an_answer_is_a_header_and_a_body_in_one_piece(
     calls: ModuleType, ends: Ends, size: int, kind: type[bytes] | type[memoryview]
 ) -> None:
     body = os.urandom(size)
-    calls.answer(ends[0].fileno(), 2**64 - 1, kind(body))
+    calls.answer(ends[0].fileno(), 2**64 - 1, 0, kind(body))
     header = wire.OUT_HEADER.pack(16 + size, 0, 2**64 - 1)
     assert ends[1].recv(200_000) == header + body
+
+
+def test_a_refusal_is_a_header_with_the_errno(calls: ModuleType, ends: Ends) -> None:
+    calls.answer(ends[0].fileno(), 7, errno.EDQUOT, b"")
+    assert ends[1].recv(4096) == wire.OUT_HEADER.pack(16, -errno.EDQUOT, 7)
 
 
 def test_a_descriptor_is_readable_once_something_is_there(calls: ModuleType, ends: Ends) -> None:
@@ -117,6 +123,6 @@ def test_what_is_no_descriptor_no_buffer_or_no_number_is_an_error(
     with pytest.raises((TypeError, BufferError)):
         calls.receive(ends[0].fileno(), b"bytes don't change")
     with pytest.raises((OverflowError, struct.error)):
-        calls.answer(ends[0].fileno(), -1, b"")
+        calls.answer(ends[0].fileno(), -1, 0, b"")
     with pytest.raises((TypeError, ValueError)):
         calls.readable("text")

@@ -1,7 +1,8 @@
 /*
  * The system calls of each request, see device.py, which has the same in Python.
  *
- * None of them waits, so the interpreter's lock is kept: to give it back and take it again would take as long as the call.
+ * None of them waits, so the interpreter's lock is kept: to give it back and take it again would take
+ * as long as the call.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -65,8 +66,8 @@ static PyObject *receive(PyObject *module, PyObject *const *args, Py_ssize_t cou
 static PyObject *answer(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
 	(void)module;
-	if (count != 3)
-		return failed("answer(descriptor, number, body)");
+	if (count != 4)
+		return failed("answer(descriptor, number, errno, body)");
 	int fd = PyObject_AsFileDescriptor(args[0]);
 	if (fd < 0)
 		return NULL;
@@ -74,12 +75,14 @@ static PyObject *answer(PyObject *module, PyObject *const *args, Py_ssize_t coun
 		struct fuse_out_header header;
 		char body[SMALL_BYTES];
 	} small;
-	small.header.error = 0;
 	small.header.unique = PyLong_AsUnsignedLongLong(args[1]);
 	if (PyErr_Occurred())
 		return NULL;
+	small.header.error = -(int)PyLong_AsLong(args[2]);
+	if (PyErr_Occurred())
+		return NULL;
 	Py_buffer body;
-	if (PyObject_GetBuffer(args[2], &body, PyBUF_SIMPLE) < 0)
+	if (PyObject_GetBuffer(args[3], &body, PyBUF_SIMPLE) < 0)
 		return NULL;
 	small.header.len = (uint32_t)(sizeof small.header + body.len);
 	ssize_t written;

@@ -68,7 +68,8 @@ class Closing:
     ) -> None:
         """Close those of *tree*.
 
-        *deaths_first* lets a queue vanish whose owner is dead. *on_commit* is told of each message
+        *deaths_first* lets a queue vanish whose owner is dead, before a request of a thread, 0 for
+        one that doesn't matter. *on_commit* is told of each message
         that has arrived, and *on_discard* of what was removed.
         """
         self._tree = tree

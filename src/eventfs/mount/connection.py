@@ -6,7 +6,7 @@ name or the inode, so there was nothing to do.
 
 import os
 
-from eventfs.mount import wire
+from eventfs.mount import device, wire
 from eventfs.queues.inode import Ino
 from eventfs.queues.names import Name
 
@@ -37,10 +37,7 @@ class Connection:
                     f" {wire.MAJOR}.{wire.MINOR}: use Linux 5.3 or newer"
                 )
             answer = wire.init_out(max_readahead)
-            os.write(
-                self.fd,
-                wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(answer), 0, unique) + answer,
-            )
+            device.answer(self.fd, unique, 0, answer)
         # From now on to be waited for along with other things.
         os.set_blocking(self.fd, False)
 

@@ -15,7 +15,6 @@ must not find it. The pidfd is readable before the parent's wait() returns, so b
 sent; deaths are looked for after the request was read and before it is answered.
 """
 
-import contextlib
 import errno
 import logging
 import os
@@ -67,6 +66,7 @@ _AGAIN: Final = (errno.EINTR, errno.ENOENT)
 #: What says that there is no mount any more: somebody has unmounted it, or aborted its connection.
 _GONE: Final = (errno.ENODEV, errno.ECONNABORTED, errno.ENOTCONN)
 
+# What is Final mypyc doesn't look up again.
 _receive: Final = device.receive
 _send: Final = device.answer
 
@@ -249,7 +249,7 @@ class Reader:
                 answer = self._refuse(opcode, unique, error)
             if answer is None:
                 continue
-            _send(fuse_fd, unique, answer)
+            _send(fuse_fd, unique, 0, answer)
         return True
 
     def _bury_all(self) -> bool:
@@ -281,6 +281,5 @@ class Reader:
         else:
             log.error("%s failed: answered EIO", wire.kind(opcode), exc_info=error)
             number = errno.EIO
-        with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
-            os.write(self._fuse_fd, wire.OUT_HEADER.pack(wire.OUT_HEADER.size, -number, unique))
+        _send(self._fuse_fd, unique, number, b"")
         return None

@@ -88,6 +88,7 @@ def kind(opcode: int) -> str:
 
 #: The header of a request: length, opcode, number, inode, user, group, thread.
 IN_HEADER: Final = struct.Struct("=IIQQIII4x")
+#: What it is unpacked to; mypyc takes a tuple of a known type apart without a detour.
 Header = tuple[int, int, int, int, int, int, int]
 
 #: The header of an answer: length, error (0, or an errno below 0), the request's number. The
@@ -225,9 +226,8 @@ REQUEST_BYTES: Final = MAX_WRITE_BYTES + 4096
 #: buffer doesn't begin with a page, the kernel sends 1 MiB in two requests.
 LARGE_BYTES: Final = 1 << 16
 
-#: Where the body of a request begins, and where the content of one that writes.
+#: Where the body of a request begins.
 BODY: Final = IN_HEADER.size
-WRITE_DATA: Final = BODY + WRITE_IN.size
 
 
 #: An answer's body, or None where there is none to be sent.

@@ -11,8 +11,8 @@ from eventfs.queues.errors import BadValue
 from eventfs.queues.inode import Mode
 
 #: The attributes that hold the list of an inode, and the one its new entries inherit.
-ACCESS: bytes = b"system.posix_acl_access"
-DEFAULT: bytes = b"system.posix_acl_default"
+ACCESS: Final[bytes] = b"system.posix_acl_access"
+DEFAULT: Final[bytes] = b"system.posix_acl_default"
 
 # linux/posix_acl_xattr.h and linux/posix_acl.h
 _HEADER: Final = struct.Struct("<I")
